@@ -1,0 +1,197 @@
+//! SHA-256 digests: the only place that names the hash function.
+//!
+//! A digest prints and parses as 64 lower-case hex digits.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::Digest as _;
+
+/// How much of a file is read at a time; large enough that the read call costs nothing
+/// beside the hashing, small enough to stay in the second-level cache.
+pub const CHUNK: usize = 128 * 1024;
+
+/// The SHA-256 of some bytes.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, bytemuck::Pod, bytemuck::Zeroable,
+)]
+#[repr(transparent)]
+pub struct Digest([u8; 32]);
+
+/// A text that is not a digest.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not a SHA-256 digest: expected 64 hex digits")]
+pub struct NotADigest(String);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// 64 lower-case hex digits.
+    pub fn hex(&self) -> String {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut text = String::with_capacity(64);
+        for byte in self.0 {
+            text.push(HEX[usize::from(byte >> 4)] as char);
+            text.push(HEX[usize::from(byte & 15)] as char);
+        }
+        text
+    }
+
+    /// The first 12 hex digits: enough for a person.
+    pub fn short(&self) -> String {
+        let mut text = self.hex();
+        text.truncate(12);
+        text
+    }
+
+    /// Parses 64 hex digits, lower case only, so that a digest has one spelling.
+    pub fn parse(text: &str) -> Result<Self, NotADigest> {
+        let bad = || NotADigest(text.chars().take(80).collect());
+        let hex = text.as_bytes();
+        if hex.len() != 64 {
+            return Err(bad());
+        }
+        let nibble = |c: u8| match c {
+            b'0'..=b'9' => Some(c - b'0'),
+            b'a'..=b'f' => Some(c - b'a' + 10),
+            _ => None,
+        };
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+            let (Some(high), Some(low)) = (nibble(pair[0]), nibble(pair[1])) else {
+                return Err(bad());
+            };
+            *byte = high << 4 | low;
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The digest of all that `file` still holds, and how many bytes that was.
+    pub fn of_file(file: &mut File) -> io::Result<(Self, u64)> {
+        let mut hasher = Hasher::new();
+        let mut buffer = [0; 16 * 1024];
+        let mut total = 0;
+        // Most files of a build are small: the first read uses the stack.
+        let first = read_some(file, &mut buffer)?;
+        hasher.update(&buffer[..first]);
+        total += first as u64;
+        if first == buffer.len() {
+            let mut buffer = vec![0; CHUNK];
+            loop {
+                let count = read_some(file, &mut buffer)?;
+                if count == 0 {
+                    break;
+                }
+                hasher.update(&buffer[..count]);
+                total += count as u64;
+            }
+        }
+        Ok((hasher.finish(), total))
+    }
+}
+
+/// One read that is not disturbed by signals.
+pub fn read_some(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match file.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({})", self.short())
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.hex())
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(de::Error::custom)
+    }
+}
+
+/// A digest in the making.
+#[derive(Clone, Default)]
+pub struct Hasher(sha2::Sha256);
+
+impl Hasher {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_of_nothing_is_the_published_value() {
+        assert_eq!(
+            Digest::of(b"").hex(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+    }
+
+    #[test]
+    fn text_and_digest_convert_both_ways() {
+        let digest = Digest::of(b"x");
+        assert_eq!(Digest::parse(&digest.hex()), Ok(digest));
+        assert!(Digest::parse(&digest.hex().to_uppercase()).is_err());
+        assert!(Digest::parse("ab").is_err());
+        assert!(Digest::parse(&"g".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn a_file_of_any_length_has_the_digest_of_its_bytes() {
+        for length in [0, 1, 16 * 1024 - 1, 16 * 1024, 16 * 1024 + 1, CHUNK * 3 + 7] {
+            let bytes: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+            let mut file = tempfile::tempfile().expect("a temporary file");
+            io::Write::write_all(&mut file, &bytes).expect("room for it");
+            io::Seek::rewind(&mut file).expect("a seekable file");
+            let (digest, total) = Digest::of_file(&mut file).expect("a readable file");
+            assert_eq!((digest, total), (Digest::of(&bytes), length as u64));
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! File work that names the operation and the path in every error. Writes go through here.
+#![expect(clippy::disallowed_methods, reason = "this is where files are written")]
+
+use std::ffi::{CString, OsStr};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::text;
+
+/// A failed operation on a file: what was tried, on which path; the system's answer is the source.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {op} `{}`", text::shown(path.as_os_str().as_bytes()))]
+pub struct FileError {
+    pub op: &'static str,
+    pub path: PathBuf,
+    #[source]
+    pub source: io::Error,
+}
+
+impl FileError {
+    pub fn new(op: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { op, path: path.to_path_buf(), source }
+    }
+
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+/// Names the operation and the path in the error of an I/O call.
+pub trait Context<T> {
+    fn at(self, op: &'static str, path: &Path) -> Result<T, FileError>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn at(self, op: &'static str, path: &Path) -> Result<T, FileError> {
+        self.map_err(|source| FileError::new(op, path, source))
+    }
+}
+
+/// The whole of a file.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    fs::read(path).at("read", path)
+}
+
+/// A folder and those above it. Existing ones are fine.
+pub fn create_dir_all(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).at("create the folder", path)
+}
+
+/// A folder that only its owner may enter, and those above it.
+pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).at("create the folder", path)
+}
+
+/// Removes a file or link; one that is not there is fine.
+pub fn remove_file(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.at("remove", path),
+    }
+}
+
+/// Removes an empty folder. One that holds something, or is not there, is left as it is.
+pub fn remove_empty_dir(path: &Path) {
+    let _ = fs::remove_dir(path);
+}
+
+/// Removes a folder and all in it, links not followed; one that is not there is fine.
+pub fn remove_dir_all(path: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.at("remove the folder", path),
+    }
+}
+
+/// Sets the permission bits.
+pub fn set_mode(path: &Path, mode: u32) -> Result<(), FileError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("set the mode of", path)
+}
+
+pub fn symlink(target: &[u8], path: &Path) -> Result<(), FileError> {
+    std::os::unix::fs::symlink(OsStr::from_bytes(target), path).at("make the link", path)
+}
+
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    fs::rename(from, to).at("put into place", to)
+}
+
+/// A file opened for writing that was not there before, readable by its owner only.
+pub fn create_new(path: &Path) -> Result<File, FileError> {
+    OpenOptions::new()
+        .write(true)
+        .read(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .at("create", path)
+}
+
+/// Opens a file for appending, and creates it if need be, readable by its owner only.
+pub fn open_append(path: &Path) -> Result<File, FileError> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path).at("open", path)
+}
+
+/// A name that no other thread or process uses: process and a counter.
+pub fn unique_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Replaces `path` by `bytes` in one step: after a crash it holds the old or the new, whole.
+/// The folder must exist.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    write_atomic_with(path, |file| file.write_all(bytes))
+}
+
+/// As [`write_atomic`], with the bytes written by `fill`.
+pub fn write_atomic_with(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), FileError> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.tmp", unique_name()));
+    let temporary = path.with_file_name(name);
+    let written = create_new(&temporary)
+        .and_then(|mut file| fill(&mut file).at("write", path))
+        .and_then(|()| rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// A path as the kernel takes it. A NUL byte inside is an error of input.
+pub fn c_path(path: &Path) -> Result<CString, FileError> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+        .at("use the path", path)
+}
+
+/// Whether the folder that holds `path` (relative to the process's folder) is reached without
+/// leaving that folder: through no link that leads out. A folder that is not there yet leads
+/// nowhere.
+pub fn is_beneath(path: &Path) -> bool {
+    match path.parent() {
+        None => false,
+        Some(folder) if folder.as_os_str().is_empty() => true,
+        Some(folder) => match open_beneath(folder) {
+            Ok(_) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        },
+    }
+}
+
+/// A folder below the process's own, opened so that no link leads out on the way: what is done
+/// relative to it stays inside, whatever happens to the names meanwhile.
+pub fn open_beneath(folder: &Path) -> io::Result<OwnedFd> {
+    let name = CString::new(folder.as_os_str().as_bytes())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    // SAFETY: an all-zero `open_how` is a valid value of that plain C struct.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
+    // SAFETY: the name ends in NUL, and `how` is as long as is said.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            libc::AT_FDCWD,
+            name.as_ptr(),
+            &raw const how,
+            size_of::<libc::open_how>(),
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Renames `from` to `name` in an opened folder.
+pub fn rename_at(from: &Path, folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    nix::fcntl::renameat(nix::fcntl::AT_FDCWD, from, folder, name).map_err(io::Error::from)
+}
+
+/// Copies `from`, a file or a link, to `name` in an opened folder of another file system: under
+/// a name of its own first, then renamed.
+pub fn copy_at(from: &Path, folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    let mut beside = OsStr::new(".").to_os_string();
+    beside.push(name);
+    beside.push(format!(".{}.tmp", unique_name()));
+    let through = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(&beside);
+    let meta = fs::symlink_metadata(from)?;
+    let copied = if meta.is_symlink() {
+        fs::read_link(from).and_then(|target| std::os::unix::fs::symlink(target, &through))
+    } else {
+        fs::copy(from, &through).map(|_| ())
+    };
+    let placed = copied.and_then(|()| {
+        nix::fcntl::renameat(folder, beside.as_os_str(), folder, name).map_err(io::Error::from)
+    });
+    if placed.is_err() {
+        let _ = fs::remove_file(&through);
+    }
+    placed
+}
+
+/// A file without a name that is appended to and can be read; it goes with its last descriptor.
+pub fn unnamed(folder: &Path) -> Result<File, FileError> {
+    let open = |path: &Path, flags: i32| {
+        OpenOptions::new().read(true).append(true).mode(0o600).custom_flags(flags).open(path)
+    };
+    match open(folder, libc::O_TMPFILE) {
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)
+            ) =>
+        {
+            // The file system cannot do that; a name that is gone at once serves as well.
+            let path = folder.join(unique_name());
+            let file = create_new(&path).and_then(|_| open(&path, 0).at("open", &path));
+            let _ = fs::remove_file(&path);
+            file
+        }
+        other => other.at("make a file in", folder),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_atomic_write_replaces_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("state");
+        write_atomic(&path, b"one").expect("a first write");
+        write_atomic(&path, b"two").expect("a second write");
+        assert_eq!(read(&path).expect("the file"), b"two");
+        assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_keeps_the_old_and_names_the_path() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("state");
+        write_atomic(&path, b"one").expect("a first write");
+        let error = write_atomic_with(&path, |_| Err(io::Error::other("full"))).expect_err("full");
+        assert_eq!(error.to_string(), format!("cannot write `{}`", path.display()));
+        assert_eq!(read(&path).expect("the file"), b"one");
+        assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 1);
+    }
+}

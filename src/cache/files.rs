@@ -1,0 +1,460 @@
+//! What is known of each file: its signature and its digest, so that a file that did not change
+//! costs one look and no hashing. Shared by reference between threads.
+//!
+//! A file is settled at most once a run, so that all keys of a run speak of the same bytes; what
+//! a task makes is put in anew. Knows nothing of tasks.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fs::OpenOptions;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::base::fs::{self, Context as _};
+use crate::base::{Digest, FileError, Kind, Sig, clock, stat};
+
+/// A path in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub u32);
+
+/// What a path holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    pub sig: Sig,
+    /// Of a file its bytes, of a link its target; all zero for what has neither.
+    pub digest: Digest,
+    /// Whether the signature is sure to change with the next write to the file. Where it is not,
+    /// the file is hashed again by the next run.
+    pub trusted: bool,
+}
+
+impl Entry {
+    pub fn kind(&self) -> Kind {
+        self.sig.kind()
+    }
+
+    pub const ABSENT: Self =
+        Self { sig: Sig::ABSENT, digest: Digest::from_bytes([0; 32]), trusted: true };
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Row {
+    Unknown,
+    /// From an earlier run.
+    Remembered(Entry),
+    /// Looked at in this run.
+    Settled(Entry),
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    index: HashMap<Arc<[u8]>, FileId>,
+    paths: Vec<Arc<[u8]>>,
+    rows: Vec<Row>,
+}
+
+impl Table {
+    fn intern(&mut self, path: &[u8]) -> FileId {
+        if let Some(&id) = self.index.get(path) {
+            return id;
+        }
+        let id = FileId(u32::try_from(self.paths.len()).expect("fewer than 4 billion files"));
+        let path: Arc<[u8]> = path.into();
+        self.paths.push(path.clone());
+        self.rows.push(Row::Unknown);
+        self.index.insert(path, id);
+        id
+    }
+}
+
+/// The table.
+#[derive(Debug)]
+pub struct Files {
+    table: Mutex<Table>,
+    /// Where a file can be made to see how fine the clock of the file system is.
+    probe_in: Option<PathBuf>,
+    /// Whether anything is known that was not when it began.
+    changed: AtomicBool,
+    fine_device: OnceLock<Option<u32>>,
+}
+
+/// Clocks of file systems tick every 10 ms at worst, or every second or two on old ones.
+const TICK_NS: i64 = 20_000_000;
+const COARSE_TICK_NS: i64 = 2_000_000_000;
+
+impl Files {
+    /// Empty. In `probe_in` a file may be made for a moment, to see how fine the clock is.
+    pub fn new(probe_in: Option<PathBuf>) -> Self {
+        Self {
+            table: Mutex::default(),
+            probe_in,
+            changed: AtomicBool::new(false),
+            fine_device: OnceLock::new(),
+        }
+    }
+
+    pub fn changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The id of a path: relative to the project, or absolute for a tool.
+    pub fn intern(&self, path: &[u8]) -> FileId {
+        self.lock().intern(path)
+    }
+
+    pub fn path(&self, id: FileId) -> Arc<[u8]> {
+        self.lock().paths[id.0 as usize].clone()
+    }
+
+    /// Takes over what an earlier run knew.
+    pub fn remember(&self, path: &[u8], entry: Entry) -> FileId {
+        let mut table = self.lock();
+        let id = table.intern(path);
+        table.rows[id.0 as usize] = Row::Remembered(entry);
+        id
+    }
+
+    /// Everything known, for the state on disk.
+    pub fn known(&self) -> Vec<(FileId, Arc<[u8]>, Entry)> {
+        let table = self.lock();
+        let rows = table.rows.iter().zip(&table.paths).enumerate();
+        rows.filter_map(|(at, (row, path))| match row {
+            Row::Unknown => None,
+            Row::Remembered(entry) | Row::Settled(entry) => {
+                Some((FileId(at as u32), path.clone(), *entry))
+            }
+        })
+        .collect()
+    }
+
+    /// Looks at all remembered files, on `threads` threads. Those that did not change are settled.
+    pub fn look_at_all(&self, threads: usize) {
+        let work: Vec<(usize, Arc<[u8]>, Entry)> = {
+            let table = self.lock();
+            let rows = table.rows.iter().zip(&table.paths).enumerate();
+            rows.filter_map(|(at, (row, path))| match row {
+                Row::Remembered(entry) if entry.trusted => Some((at, path.clone(), *entry)),
+                _ => None,
+            })
+            .collect()
+        };
+        let same = |part: &[(usize, Arc<[u8]>, Entry)]| -> Vec<usize> {
+            part.iter()
+                .filter(|(_, path, entry)| look(path).is_ok_and(|sig| sig == entry.sig))
+                .map(|&(at, ..)| at)
+                .collect()
+        };
+        let parts: Vec<_> = work.chunks(work.len().div_ceil(threads.max(1)).max(256)).collect();
+        let settled: Vec<Vec<usize>> = match parts.split_first() {
+            None => return,
+            Some((first, others)) => std::thread::scope(|scope| {
+                let others: Vec<_> =
+                    others.iter().map(|part| scope.spawn(move || same(part))).collect();
+                let mut all = vec![same(first)];
+                // A thread that died leaves its files to be looked at one by one.
+                all.extend(others.into_iter().filter_map(|thread| thread.join().ok()));
+                all
+            }),
+        };
+        let mut table = self.lock();
+        for at in settled.into_iter().flatten() {
+            if let Row::Remembered(entry) = table.rows[at] {
+                table.rows[at] = Row::Settled(entry);
+            }
+        }
+    }
+
+    /// What the path holds if that is known without hashing: settled, or nothing there.
+    pub fn settled(&self, id: FileId) -> Option<Entry> {
+        match self.lock().rows[id.0 as usize] {
+            Row::Settled(entry) if entry.kind() != Kind::Absent => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// Whether anything is there now; a link that leads nowhere is not.
+    pub fn exists(&self, id: FileId) -> bool {
+        let path = self.path(id);
+        shown_path(&path).exists()
+    }
+
+    /// What the path holds; hashes if need be, at most once a run. What is absent is looked for
+    /// again each time, since a task may have made it.
+    pub fn get(&self, id: FileId) -> Result<Entry, FileError> {
+        let (path, row) = {
+            let table = self.lock();
+            (table.paths[id.0 as usize].clone(), table.rows[id.0 as usize])
+        };
+        let remembered = match row {
+            Row::Settled(entry) if entry.kind() != Kind::Absent => return Ok(entry),
+            Row::Remembered(entry) if entry.trusted => Some(entry),
+            _ => None,
+        };
+        let entry = self.examine(&path, remembered)?;
+        if remembered == Some(entry) {
+            self.lock().rows[id.0 as usize] = Row::Settled(entry);
+        } else {
+            self.put(id, entry);
+        }
+        Ok(entry)
+    }
+
+    /// As [`Files::get`], whatever was known before.
+    pub fn get_fresh(&self, id: FileId) -> Result<Entry, FileError> {
+        self.forget(id);
+        self.get(id)
+    }
+
+    /// As [`Files::get`], and where the path is a link, what it leads to.
+    pub fn get_followed(&self, path: &[u8]) -> Result<(FileId, Entry), FileError> {
+        let id = self.intern(path);
+        let entry = self.get(id)?;
+        if entry.kind() != Kind::Link {
+            return Ok((id, entry));
+        }
+        let id = self.followed(path);
+        Ok((id, self.get(id)?))
+    }
+
+    /// The id of what the link at a path leads to.
+    pub fn followed(&self, path: &[u8]) -> FileId {
+        self.intern(&followed(path))
+    }
+
+    /// Whether the path still holds what [`Files::get`] said in this run. New times over the same
+    /// bytes are no change.
+    pub fn is_unchanged(&self, id: FileId) -> Result<bool, FileError> {
+        let (path, row) = {
+            let table = self.lock();
+            (table.paths[id.0 as usize].clone(), table.rows[id.0 as usize])
+        };
+        let Row::Settled(entry) = row else { return Ok(true) };
+        if look(&path).at("examine", &shown_path(&path))? == entry.sig {
+            return Ok(true);
+        }
+        let now = self.examine(&path, None)?;
+        if now.kind() == entry.kind() && now.digest == entry.digest {
+            self.put(id, now);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Says what the path holds from now on.
+    pub fn put(&self, id: FileId, entry: Entry) {
+        self.changed.store(true, Ordering::Relaxed);
+        self.lock().rows[id.0 as usize] = Row::Settled(entry);
+    }
+
+    /// The path has to be looked at again.
+    pub fn forget(&self, id: FileId) {
+        self.lock().rows[id.0 as usize] = Row::Unknown;
+    }
+
+    /// Looks, and hashes where the signature is not that of `remembered`.
+    fn examine(&self, path: &[u8], remembered: Option<Entry>) -> Result<Entry, FileError> {
+        let shown = shown_path(path);
+        let sig = look(path).at("examine", &shown)?;
+        if let Some(entry) = remembered
+            && entry.sig == sig
+        {
+            return Ok(entry);
+        }
+        match sig.kind() {
+            Kind::Absent => Ok(Entry::ABSENT),
+            Kind::Dir | Kind::Special => {
+                Ok(Entry { sig, digest: Digest::default(), trusted: true })
+            }
+            Kind::Link => {
+                let now = clock::now_ns();
+                let target = std::fs::read_link(&shown).at("read the link", &shown)?;
+                let digest = Digest::of(target.as_os_str().as_bytes());
+                Ok(Entry { sig, digest, trusted: self.is_trusted(&sig, now) })
+            }
+            Kind::File | Kind::Executable => self.hash(path, &shown),
+        }
+    }
+
+    fn hash(&self, path: &[u8], shown: &Path) -> Result<Entry, FileError> {
+        for _ in 0..3 {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .custom_flags(libc::O_NONBLOCK)
+                .open(shown)
+                .at("open", shown)?;
+            let before = stat::fstat(file.as_fd()).at("examine", shown)?;
+            let now = clock::now_ns();
+            let (digest, _) = Digest::of_file(&mut file).at("read", shown)?;
+            let after = stat::fstat(file.as_fd()).at("examine", shown)?;
+            let sig = look(path).at("examine", shown)?;
+            let same_file = is_followed(path) || sig == after;
+            if before == after && same_file {
+                return Ok(Entry { sig, digest, trusted: self.is_trusted(&sig, now) });
+            }
+        }
+        // It is being written to; whoever uses it finds it changed afterwards.
+        Err(FileError::new("read", shown, std::io::Error::other("it is being written to")))
+    }
+
+    /// Whether a write after the moment `hashed` must show in the signature: the file is older
+    /// than a tick of its clock, or the kernel gives each write that follows a look a new time.
+    pub fn is_trusted(&self, sig: &Sig, hashed: i64) -> bool {
+        let coarse = sig.mtime % 1_000_000_000 == 0 && sig.ctime % 1_000_000_000 == 0;
+        let tick = if coarse { COARSE_TICK_NS } else { TICK_NS };
+        if sig.newest().saturating_add(tick) < hashed {
+            return true;
+        }
+        let fine = *self.fine_device.get_or_init(|| self.probe_in.as_deref().and_then(fine_device));
+        !coarse && fine == Some(sig.dev)
+    }
+}
+
+/// The name under which the table keeps what a link leads to; no path holds a NUL.
+fn followed(path: &[u8]) -> Vec<u8> {
+    let mut name = path.to_vec();
+    name.push(0);
+    name
+}
+
+fn is_followed(path: &[u8]) -> bool {
+    path.last() == Some(&0)
+}
+
+/// For file work and for messages.
+fn shown_path(path: &[u8]) -> PathBuf {
+    let plain = path.strip_suffix(&[0]).unwrap_or(path);
+    if plain.is_empty() {
+        PathBuf::from(".")
+    } else {
+        PathBuf::from(std::ffi::OsStr::from_bytes(plain))
+    }
+}
+
+fn look(path: &[u8]) -> std::io::Result<Sig> {
+    let plain = path.strip_suffix(&[0]).unwrap_or(path);
+    let name = if plain.is_empty() { &b"."[..] } else { plain };
+    let mut buffer = [0_u8; 256];
+    let owned;
+    let name = if name.len() < buffer.len() {
+        buffer[..name.len()].copy_from_slice(name);
+        std::ffi::CStr::from_bytes_until_nul(&buffer).expect("the buffer is longer than the name")
+    } else {
+        owned = CString::new(name).map_err(std::io::Error::other)?;
+        owned.as_c_str()
+    };
+    if is_followed(path) {
+        stat::follow_at(stat::HERE, name)
+    } else {
+        stat::lstat_at(stat::HERE, name)
+    }
+}
+
+/// The device of the folder if a write right after a look always shows there, as with the
+/// multigrain timestamps of Linux 6.13 (Documentation/filesystems/multigrain-ts.rst).
+fn fine_device(folder: &Path) -> Option<u32> {
+    use std::io::Write as _;
+    let path = folder.join(fs::unique_name());
+    let mut file = fs::create_new(&path).ok()?;
+    let mut look = || {
+        file.write_all(b"x").ok()?;
+        stat::fstat(file.as_fd()).ok()
+    };
+    let times: Option<Vec<Sig>> = (0..5).map(|_| look()).collect();
+    let _ = fs::remove_file(&path);
+    let times = times?;
+    times
+        .windows(2)
+        .all(|pair| pair[0].ctime < pair[1].ctime && pair[0].mtime < pair[1].mtime)
+        .then(|| times[0].dev)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests edit files")]
+mod tests {
+    use super::*;
+
+    fn table() -> (tempfile::TempDir, Files) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let files = Files::new(Some(folder.path().to_path_buf()));
+        (folder, files)
+    }
+
+    fn id(files: &Files, path: &Path) -> FileId {
+        files.intern(path.as_os_str().as_bytes())
+    }
+
+    #[test]
+    fn a_file_is_settled_once_and_its_change_is_found() {
+        let (folder, files) = table();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "one").expect("a writable folder");
+        let a = id(&files, &path);
+        assert_eq!(files.get(a).expect("a file").digest, Digest::of(b"one"));
+        std::fs::write(&path, "two").expect("a writable folder");
+        assert_eq!(files.get(a).expect("a file").digest, Digest::of(b"one"));
+        assert!(!files.is_unchanged(a).expect("a file"));
+        std::fs::write(&path, "one").expect("a writable folder");
+        assert!(files.is_unchanged(a).expect("a file"), "the same bytes again");
+        files.forget(a);
+        assert_eq!(files.get(a).expect("a file").kind(), Kind::File);
+    }
+
+    #[test]
+    fn what_is_absent_is_looked_for_again() {
+        let (folder, files) = table();
+        let path = folder.path().join("a");
+        let a = id(&files, &path);
+        assert_eq!(files.get(a).expect("nothing"), Entry::ABSENT);
+        std::fs::write(&path, "one").expect("a writable folder");
+        assert_eq!(files.get(a).expect("a file").digest, Digest::of(b"one"));
+    }
+
+    #[test]
+    fn a_link_is_its_target_text_or_what_it_leads_to() {
+        let (folder, files) = table();
+        std::fs::write(folder.path().join("a"), "one").expect("a writable folder");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("a", &link).expect("a link");
+        let of = id(&files, &link);
+        assert_eq!(files.get(of).expect("a link").digest, Digest::of(b"a"));
+        let (_, entry) = files.get_followed(link.as_os_str().as_bytes()).expect("a file");
+        assert_eq!((entry.kind(), entry.digest), (Kind::File, Digest::of(b"one")));
+    }
+
+    #[test]
+    fn a_file_younger_than_the_clocks_tick_is_not_trusted_by_its_times_alone() {
+        let (_folder, files) = table();
+        files.fine_device.set(None).expect("the first to say");
+        let sig = Sig { mtime: 5_000_000_001, ctime: 5_000_000_001, ..Sig::default() };
+        assert!(!files.is_trusted(&sig, 5_000_000_002));
+        assert!(files.is_trusted(&sig, 5_100_000_000));
+        let whole_seconds = Sig { mtime: 5_000_000_000, ctime: 5_000_000_000, ..Sig::default() };
+        assert!(!files.is_trusted(&whole_seconds, 6_900_000_000));
+        assert!(files.is_trusted(&whole_seconds, 7_100_000_000));
+    }
+
+    #[test]
+    fn the_bulk_look_settles_what_did_not_change() {
+        let (folder, files) = table();
+        let mut ids = Vec::new();
+        for at in 0..1000 {
+            let path = folder.path().join(at.to_string());
+            std::fs::write(&path, "x").expect("a writable folder");
+            let entry = files.get(id(&files, &path)).expect("a file");
+            let entry = Entry { trusted: true, ..entry };
+            ids.push(files.remember(path.as_os_str().as_bytes(), entry));
+        }
+        std::fs::write(folder.path().join("7"), "yy").expect("a writable folder");
+        files.look_at_all(2);
+        let settled = ids.iter().filter(|&&id| files.settled(id).is_some()).count();
+        assert_eq!(settled, 999);
+    }
+}

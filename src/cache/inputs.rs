@@ -1,0 +1,231 @@
+//! What a task reads, settled, and the recipe that comes of it.
+
+use std::collections::BTreeMap;
+use std::env::consts::{ARCH, OS};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::expand;
+use super::files::{Entry, FileId, Files};
+use super::recipe::{Recipe, RecipeBuilder};
+use crate::base::pattern::PatternError;
+use crate::base::{Digest, FileError, Kind, Pattern, TaskName, text};
+use crate::config::Environment;
+use crate::manifest::{Input, Task};
+
+/// A file, link or folder that a task reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub path: Vec<u8>,
+    /// What it leads to, where it is a link that the manifest names.
+    pub file: FileId,
+    pub entry: Entry,
+}
+
+/// Why the inputs of a task could not be settled.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    #[error("input `{0}` is not there")]
+    Missing(String),
+    #[error("input `{path}` is {}, which cannot be hashed", kind.noun())]
+    Refused { path: String, kind: Kind },
+    #[error("tool `{0}` is not on the PATH")]
+    ToolMissing(String),
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// How far to go for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Only what is known already.
+    Known,
+    /// Look and hash.
+    Full,
+}
+
+/// All that a task reads, sorted by path, each once. None: `Known` was not enough.
+pub fn members(
+    task: &Task,
+    files: &Files,
+    effort: Effort,
+) -> Result<Option<Vec<Member>>, InputError> {
+    let excludes = excludes(task)?;
+    let mut found: BTreeMap<Vec<u8>, Member> = BTreeMap::new();
+    for input in &task.inputs {
+        let paths = match &input.value {
+            Input::Exclude(_) => continue,
+            Input::Glob(glob) => expand::glob(&Pattern::parse(glob)?, &excludes)?,
+            Input::Path(path) => {
+                let Some((file, entry)) = named(path.as_bytes(), files, effort)? else {
+                    return Ok(None);
+                };
+                let path = path.as_bytes().to_vec();
+                let inside = match entry.kind() {
+                    Kind::Dir => expand::tree(&path, &excludes)?,
+                    _ => Vec::new(),
+                };
+                found.insert(path.clone(), Member { path, file, entry });
+                inside
+            }
+        };
+        for path in paths {
+            let file = files.intern(&path);
+            let Some(entry) = one(file, files, effort)? else { return Ok(None) };
+            found.entry(path.clone()).or_insert(Member { path, file, entry });
+        }
+    }
+    let members: Vec<Member> = found.into_values().collect();
+    for member in &members {
+        let shown = || text::shown(&member.path).into_owned();
+        match member.entry.kind() {
+            Kind::Absent => return Err(InputError::Missing(shown())),
+            kind @ Kind::Special => return Err(InputError::Refused { path: shown(), kind }),
+            Kind::File | Kind::Executable | Kind::Dir | Kind::Link => {}
+        }
+    }
+    Ok(Some(members))
+}
+
+fn excludes(task: &Task) -> Result<Vec<Pattern>, PatternError> {
+    task.inputs
+        .iter()
+        .filter_map(|input| match &input.value {
+            Input::Exclude(text) => Some(Pattern::parse(text)),
+            Input::Path(_) | Input::Glob(_) => None,
+        })
+        .collect()
+}
+
+fn one(file: FileId, files: &Files, effort: Effort) -> Result<Option<Entry>, FileError> {
+    match effort {
+        Effort::Known => Ok(files.settled(file)),
+        Effort::Full => files.get(file).map(Some),
+    }
+}
+
+fn named(path: &[u8], files: &Files, effort: Effort) -> Result<Option<(FileId, Entry)>, FileError> {
+    if effort == Effort::Full {
+        return files.get_followed(path).map(Some);
+    }
+    let file = files.intern(path);
+    match files.settled(file) {
+        // What a link leads to is settled with all the rest, if it was known.
+        Some(entry) if entry.kind() == Kind::Link => {
+            let file = files.followed(path);
+            Ok(files.settled(file).map(|entry| (file, entry)))
+        }
+        found => Ok(found.map(|entry| (file, entry))),
+    }
+}
+
+/// The tools of a task by name: the file that each is, and its digest.
+pub type Tools = BTreeMap<String, (FileId, Digest)>;
+
+/// The tools of a task by name, with what they are. None: `Known` was not enough.
+pub fn tools(
+    task: &Task,
+    environment: &Environment,
+    files: &Files,
+    effort: Effort,
+) -> Result<Option<Tools>, InputError> {
+    let mut found = Tools::new();
+    for tool in &task.tools {
+        let path = tool_path(task, &tool.value, environment)
+            .ok_or_else(|| InputError::ToolMissing(tool.value.clone()))?;
+        let Some((file, entry)) = named(path.as_os_str().as_bytes(), files, effort)? else {
+            return Ok(None);
+        };
+        if !entry.kind().is_file() {
+            return Err(InputError::ToolMissing(tool.value.clone()));
+        }
+        found.insert(tool.value.clone(), (file, entry.digest));
+    }
+    Ok(Some(found))
+}
+
+/// Where the PATH that the task will see finds the tool.
+fn tool_path(task: &Task, name: &str, environment: &Environment) -> Option<PathBuf> {
+    let is_tool = |path: &Path| {
+        nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok() && path.is_file()
+    };
+    if name.contains('/') {
+        return Some(task.cwd.as_path().join(name)).filter(|path| is_tool(path));
+    }
+    let path = match task.env.get("PATH") {
+        Some(path) => OsStr::new(path),
+        None => environment.get("PATH")?,
+    };
+    path.as_bytes()
+        .split(|&b| b == b':')
+        .map(|folder| task.cwd.as_path().join(OsStr::from_bytes(folder)).join(name))
+        .find(|path| is_tool(path))
+}
+
+/// The recipe of a task. `result_of` gives the results of the dependencies that it names.
+pub fn recipe(
+    task: &Task,
+    environment: &Environment,
+    tools: &Tools,
+    members: &[Member],
+    result_of: impl Fn(&TaskName) -> Digest,
+) -> Recipe {
+    let mut recipe = RecipeBuilder::new();
+    recipe.platform(OS, ARCH);
+    recipe.command(task.command.as_deref().unwrap_or_default());
+    recipe.shell(task.shell.as_deref().unwrap_or_default());
+    recipe.directory(task.cwd.as_bytes());
+    let mut env: BTreeMap<&str, Option<&[u8]>> = BTreeMap::new();
+    for name in &task.pass_env {
+        env.insert(name, environment.get(name).map(OsStr::as_bytes));
+    }
+    for (name, value) in &task.env {
+        env.insert(name, Some(value.as_bytes()));
+    }
+    for (name, value) in env {
+        recipe.env(name, value);
+    }
+    let mut outputs: Vec<&[u8]> = task.outputs.iter().map(|out| out.value.as_bytes()).collect();
+    outputs.sort_unstable();
+    for output in outputs {
+        recipe.output(output);
+    }
+    for (name, (_, content)) in tools {
+        recipe.tool(name, content);
+    }
+    let mut deps: Vec<&TaskName> = task.deps.iter().map(|dep| &dep.value).collect();
+    deps.sort_unstable();
+    deps.dedup();
+    for dep in deps {
+        recipe.dependency(dep, &result_of(dep));
+    }
+    for member in members {
+        recipe.input(&member.path, member.entry.kind(), &member.entry.digest);
+    }
+    recipe.finish()
+}
+
+/// The paths that folders and patterns of a task stand for now, and the named ones that are there.
+pub fn paths(task: &Task, files: &Files) -> Result<Vec<Vec<u8>>, InputError> {
+    let excludes = excludes(task)?;
+    let mut found = Vec::new();
+    for input in &task.inputs {
+        match &input.value {
+            Input::Exclude(_) => {}
+            Input::Glob(glob) => found.extend(expand::glob(&Pattern::parse(glob)?, &excludes)?),
+            Input::Path(path) => {
+                let path = path.as_bytes();
+                let kind = files.settled(files.intern(path)).map(|entry| entry.kind());
+                if matches!(kind, Some(Kind::Dir | Kind::Link)) {
+                    found.extend(expand::tree(path, &excludes)?);
+                }
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}

@@ -1,0 +1,310 @@
+//! What a task makes: taking stock before it runs, clearing its own remains away, collecting and
+//! keeping what it made.
+//!
+//! What lay in an output folder before and was not touched is the user's, and stays.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::expand;
+use super::files::{Entry, FileId, Files};
+use super::record::Output;
+use crate::base::fs::{self, Context as _};
+use crate::base::{FileError, Kind, RelPath, Sig, clock, stat};
+use crate::manifest::Task;
+use crate::store::DiskStore;
+
+/// Something that a task made, as it lies in the workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    pub output: Output,
+    pub file: FileId,
+    /// Whether the task wrote it; what was there before and stayed as it was is not ours to
+    /// remove.
+    pub owned: bool,
+}
+
+/// What lay at the outputs of a task before it ran.
+#[derive(Debug, Clone, Default)]
+pub struct Before(BTreeMap<Vec<u8>, Sig>);
+
+impl Before {
+    pub fn paths(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.keys().map(Vec::as_slice)
+    }
+
+    pub fn from_paths(paths: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        // Without their signatures all of them count as untouched.
+        Self(paths.into_iter().map(|path| (path, Sig::ABSENT)).collect())
+    }
+
+    fn holds(&self, path: &[u8]) -> bool {
+        self.0.contains_key(path)
+    }
+
+    fn is_untouched(&self, path: &[u8], sig: &Sig) -> bool {
+        self.0.get(path).is_some_and(|before| match sig.kind() {
+            // A folder changes with what is put into it.
+            Kind::Dir => {
+                Sig { mtime: 0, ctime: 0, size: 0, ..*before }
+                    == Sig { mtime: 0, ctime: 0, size: 0, ..*sig }
+            }
+            _ => before == sig,
+        })
+    }
+}
+
+/// Why outputs could not be collected.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    #[error("outputs are missing: {}", .0.join(", "))]
+    Missing(Vec<String>),
+    #[error("output `{path}` {problem}")]
+    Refused { path: String, problem: String },
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// For file work: the project itself is `.`.
+fn as_path(path: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(if path.is_empty() { b"." } else { path }))
+}
+
+fn sig_of(path: &[u8]) -> Result<Sig, FileError> {
+    let path = as_path(path);
+    stat::lstat_at(stat::HERE, &fs::c_path(&path)?).at("examine", &path)
+}
+
+/// What is at the outputs now.
+pub fn take_stock(task: &Task) -> Result<Before, FileError> {
+    let mut stock = BTreeMap::new();
+    for output in &task.outputs {
+        let path = output.value.as_bytes();
+        let sig = sig_of(path)?;
+        if sig.kind() == Kind::Dir {
+            for inside in expand::tree(path, &[])? {
+                let sig = sig_of(&inside)?;
+                stock.insert(inside, sig);
+            }
+        }
+        if sig.kind() != Kind::Absent {
+            stock.insert(path.to_vec(), sig);
+        }
+    }
+    Ok(Before(stock))
+}
+
+/// Removes what the task's earlier run made, so that nothing stale survives, and makes the
+/// folders that the outputs will lie in.
+pub fn clear(task: &Task, own: &[Vec<u8>], files: &Files) -> Result<(), FileError> {
+    remove_all(own, files)?;
+    for output in &task.outputs {
+        if let Some(folder) = output.value.parent() {
+            fs::create_dir_all(folder.as_path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes files and links; of folders those that are empty then.
+pub fn remove_all(paths: &[Vec<u8>], files: &Files) -> Result<(), FileError> {
+    // The deepest first, so that folders are empty when their turn comes.
+    let mut sorted: Vec<&Vec<u8>> = paths.iter().collect();
+    sorted.sort_unstable();
+    for path in &sorted {
+        let sig = sig_of(path)?;
+        if sig.kind() == Kind::Dir && sig.mode & 0o200 == 0 {
+            fs::set_mode(&as_path(path), sig.mode & 0o777 | 0o700)?;
+        }
+    }
+    for path in sorted.into_iter().rev() {
+        let shown = as_path(path);
+        if !fs::is_beneath(&shown) {
+            continue;
+        }
+        match sig_of(path)?.kind() {
+            Kind::Absent => {}
+            Kind::Dir => fs::remove_empty_dir(&shown),
+            _ => fs::remove_file(&shown)?,
+        }
+        files.forget(files.intern(path));
+    }
+    Ok(())
+}
+
+/// What an interrupted or failed run of the task left behind: what is at the outputs, but what
+/// was there before it and what is older.
+pub fn remains(task: &Task, before: &Before, started_ns: i64) -> Result<Vec<Vec<u8>>, FileError> {
+    let now = take_stock(task)?;
+    let left = now.0.into_iter().filter(|(path, sig)| {
+        !before.holds(path) && (sig.ctime >= started_ns || sig.kind() == Kind::Dir)
+    });
+    Ok(left.map(|(path, _)| path).collect())
+}
+
+/// All that the task made, kept in `store` where one is given; sorted by path.
+pub fn collect(
+    task: &Task,
+    before: &Before,
+    files: &Files,
+    store: Option<&DiskStore>,
+) -> Result<(Vec<Made>, Option<FileError>), OutputError> {
+    let mut missing = Vec::new();
+    let mut paths: Vec<(Vec<u8>, Sig, bool)> = Vec::new();
+    for output in &task.outputs {
+        let path = output.value.as_bytes();
+        let sig = sig_of(path)?;
+        match sig.kind() {
+            Kind::Absent => missing.push(output.value.to_string()),
+            Kind::Dir => {
+                for inside in expand::tree(path, &[])? {
+                    let sig = sig_of(&inside)?;
+                    if !before.is_untouched(&inside, &sig) {
+                        paths.push((inside, sig, true));
+                    }
+                }
+                paths.push((path.to_vec(), sig, !before.holds(path)));
+            }
+            _ => paths.push((path.to_vec(), sig, !before.is_untouched(path, &sig))),
+        }
+    }
+    if !missing.is_empty() {
+        return Err(OutputError::Missing(missing));
+    }
+    paths.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let mut keeper = Keeper { files, store, trouble: None };
+    let mut made = Vec::with_capacity(paths.len());
+    for (path, sig, owned) in paths {
+        made.push(keeper.collect_one(&path, sig, owned)?);
+    }
+    Ok((made, keeper.trouble))
+}
+
+/// Takes outputs in; stops keeping them in the store with the first trouble there.
+struct Keeper<'a> {
+    files: &'a Files,
+    store: Option<&'a DiskStore>,
+    trouble: Option<FileError>,
+}
+
+impl Keeper<'_> {
+    fn collect_one(&mut self, path: &[u8], sig: Sig, owned: bool) -> Result<Made, OutputError> {
+        let rel = RelPath::parse(path).map_err(|error| OutputError::Refused {
+            path: String::from_utf8_lossy(path).into_owned(),
+            problem: error.to_string(),
+        })?;
+        let refused = |problem: &str| OutputError::Refused {
+            path: rel.to_string(),
+            problem: problem.to_owned(),
+        };
+        let shown = as_path(path);
+        let file = self.files.intern(path);
+        let (entry, size) = match sig.kind() {
+            Kind::Dir => (Entry { sig, ..Entry::ABSENT }, 0),
+            Kind::Link => {
+                let target = std::fs::read_link(&shown).at("read the link", &shown)?;
+                let target = target.as_os_str().as_bytes();
+                if !stays_inside(&rel, target) {
+                    return Err(refused("is a symbolic link that leads out of the project"));
+                }
+                let entry = self.files.get_fresh(file)?;
+                if let Some(Err(error)) = self.usable_store().map(|store| store.put_bytes(target)) {
+                    self.trouble = Some(error);
+                }
+                (entry, target.len() as u64)
+            }
+            Kind::File | Kind::Executable => {
+                if !fs::is_beneath(&shown) {
+                    return Err(refused(
+                        "lies behind a symbolic link that leads out of the project",
+                    ));
+                }
+                self.keep_file(&shown, sig)?
+            }
+            Kind::Absent => return Err(refused("vanished while it was read")),
+            Kind::Special => return Err(refused("is a fifo, a socket or a device")),
+        };
+        self.files.put(file, entry);
+        let kind = entry.kind();
+        let mode = if kind == Kind::Link { 0 } else { entry.sig.mode & 0o777 };
+        let output = Output { path: rel, kind, mode, size, digest: entry.digest };
+        Ok(Made { output, file, owned })
+    }
+
+    /// Hashes an output file, and keeps it where there is a store.
+    fn keep_file(&mut self, path: &Path, sig: Sig) -> Result<(Entry, u64), OutputError> {
+        let unreadable = || OutputError::Refused {
+            path: path.display().to_string(),
+            problem: "is being written to by something that outlived the task".to_owned(),
+        };
+        if let Some(store) = self.usable_store() {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+                .open(path)
+                .at("open", path)?;
+            let hashed = clock::now_ns();
+            match store.put_file(&mut file, path) {
+                Ok((digest, size)) => {
+                    let after = stat::fstat(file.as_fd()).at("examine", path)?;
+                    if after != sig {
+                        return Err(unreadable());
+                    }
+                    let trusted = self.files.is_trusted(&sig, hashed);
+                    return Ok((Entry { sig, digest, trusted }, size));
+                }
+                Err(error) => self.trouble = Some(error),
+            }
+        }
+        let file = self.files.intern(path.as_os_str().as_bytes());
+        let entry = self.files.get_fresh(file)?;
+        Ok((entry, entry.sig.size))
+    }
+
+    fn usable_store(&self) -> Option<&DiskStore> {
+        self.store.filter(|_| self.trouble.is_none())
+    }
+}
+
+/// Whether a link at `path` with this text leads to a place inside the project, by its text
+/// alone.
+pub fn stays_inside(path: &RelPath, target: &[u8]) -> bool {
+    if target.first().is_none_or(|&b| b == b'/') {
+        return false;
+    }
+    let mut depth = path.as_bytes().iter().filter(|&&b| b == b'/').count();
+    for part in target.split(|&b| b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." if depth == 0 => return false,
+            b".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_stay_inside_by_their_text() {
+        let at = |path: &str, target: &str| {
+            let path = RelPath::parse(path.as_bytes()).expect("a good path");
+            stays_inside(&path, target.as_bytes())
+        };
+        assert!(at("a/link", "../b"));
+        assert!(at("link", "nowhere/yet"));
+        assert!(!at("link", "../b"));
+        assert!(!at("a/link", "../../b"));
+        assert!(!at("a/link", "/etc/passwd"));
+        assert!(!at("a/link", "x/../../../b"));
+        assert!(!at("a/link", ""));
+    }
+}

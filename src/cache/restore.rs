@@ -1,0 +1,222 @@
+//! From a record back to files: all of it is fetched and verified first, then put into place.
+//!
+//! Until everything is there nothing of the project changes. Restored files are copies: writing
+//! to one cannot reach the store.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::files::{Entry, FileId, Files};
+use super::outputs::{self, Made};
+use super::record::{Output, Record};
+use crate::base::fs::{self, Context as _};
+use crate::base::{FileError, Kind, clock, stat};
+use crate::store::{DiskStore, FetchError};
+
+/// Why a record did not become files. In each case the project is as it was, but for `File`,
+/// which names how far it came.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// An output that the task did not make lies there, with other bytes.
+    #[error("`{0}` was not made by the task and would be overwritten")]
+    NotOurs(String),
+    #[error("link `{0}` leads out of the project")]
+    LeadsOut(String),
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Where things come from and go through.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    pub files: &'a Files,
+    pub store: &'a DiskStore,
+    /// A folder of ours, best in the project's own file system.
+    pub stage: &'a Path,
+}
+
+/// Makes the outputs what the record says. `now` is what the task made last, as far as is known,
+/// `remains` what a run that did not succeed left. Returns what lies there, and how many outputs
+/// had to be put right.
+pub fn restore(
+    record: &Record,
+    now: &[Made],
+    remains: &[Vec<u8>],
+    means: Means<'_>,
+) -> Result<(Vec<Made>, usize), RestoreError> {
+    let mut made = Vec::with_capacity(record.outputs.len());
+    let mut wrong = Vec::new();
+    let was: HashMap<FileId, &Made> = now.iter().map(|made| (made.file, made)).collect();
+    for output in &record.outputs {
+        let file = means.files.intern(output.path.as_bytes());
+        let entry = means.files.get_fresh(file)?;
+        let owned = was.get(&file).is_none_or(|made| made.owned);
+        if !is_as(&entry, output) {
+            if !owned && entry.kind() != Kind::Absent && !has_bytes(&entry, output) {
+                return Err(RestoreError::NotOurs(output.path.to_string()));
+            }
+            wrong.push((output, has_bytes(&entry, output)));
+        }
+        made.push(Made { output: output.clone(), file, owned });
+    }
+    let kept: HashSet<&[u8]> = record.outputs.iter().map(|output| output.path.as_bytes()).collect();
+    let old = now.iter().filter(|old| old.owned).map(|old| old.output.path.as_bytes());
+    let stale: Vec<Vec<u8>> = old
+        .chain(remains.iter().map(Vec::as_slice))
+        .filter(|path| !kept.contains(path))
+        .map(<[u8]>::to_vec)
+        .collect();
+    let staged = stage(&wrong, means)?;
+    let restored = staged.len();
+    outputs::remove_all(&stale, means.files)?;
+    place(staged)?;
+    for made in &made {
+        settle(made, means.files)?;
+    }
+    Ok((made, restored + stale.len()))
+}
+
+/// Whether a path holds just what the output is.
+pub fn is_as(entry: &Entry, output: &Output) -> bool {
+    has_bytes(entry, output)
+        && entry.kind() == output.kind
+        && (output.kind == Kind::Link || entry.sig.mode & 0o7777 == output.mode)
+}
+
+fn has_bytes(entry: &Entry, output: &Output) -> bool {
+    match output.kind {
+        Kind::Dir | Kind::Link => entry.kind() == output.kind && entry.digest == output.digest,
+        _ => entry.kind().is_file() && entry.digest == output.digest,
+    }
+}
+
+/// One output on its way.
+struct Staged<'a> {
+    output: &'a Output,
+    /// None: the bytes are in place, only the mode is wrong, or it is a folder.
+    from: Option<Remnant>,
+}
+
+/// A file of the stage that goes away if it is not used.
+struct Remnant(PathBuf);
+
+impl Drop for Remnant {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn stage<'a>(
+    wrong: &[(&'a Output, bool)],
+    means: Means<'_>,
+) -> Result<Vec<Staged<'a>>, RestoreError> {
+    let mut staged = Vec::with_capacity(wrong.len());
+    for &(output, in_place) in wrong {
+        let path = means.stage.join(fs::unique_name());
+        let from = match output.kind {
+            Kind::Dir => None,
+            _ if in_place => None,
+            Kind::Link => {
+                let target = means.store.fetch_bytes(&output.digest, output.size)?;
+                if !outputs::stays_inside(&output.path, &target) {
+                    return Err(RestoreError::LeadsOut(output.path.to_string()));
+                }
+                fs::symlink(&target, &path)?;
+                Some(Remnant(path))
+            }
+            _ => {
+                let mut file = fs::create_new(&path)?;
+                let remnant = Remnant(path);
+                means.store.fetch(&output.digest, output.size, &mut file)?;
+                fs::set_mode(&remnant.0, output.mode)?;
+                Some(remnant)
+            }
+        };
+        staged.push(Staged { output, from });
+    }
+    Ok(staged)
+}
+
+/// Puts everything into place; folders get their modes last, so that one that may not be written
+/// to can be filled.
+fn place(staged: Vec<Staged<'_>>) -> Result<(), RestoreError> {
+    let mut modes = Vec::new();
+    for Staged { output, from } in staged {
+        let path = output.path.as_path();
+        if let Some(folder) = path.parent() {
+            open_up(folder, &mut modes)?;
+        }
+        match (output.kind, from) {
+            (Kind::Dir, _) => {
+                make_folder(path)?;
+                fs::set_mode(path, output.mode | 0o700)?;
+                modes.push((path.to_path_buf(), output.mode));
+            }
+            (_, None) => fs::set_mode(path, output.mode)?,
+            (_, Some(remnant)) => put(&remnant.0, output)?,
+        }
+    }
+    // Deepest first: a closed folder hides those in it.
+    for (path, mode) in modes.into_iter().rev() {
+        fs::set_mode(&path, mode)?;
+    }
+    Ok(())
+}
+
+/// Makes the folder that something goes into, and lets us write to it.
+fn open_up(folder: &Path, modes: &mut Vec<(PathBuf, u32)>) -> Result<(), FileError> {
+    if folder.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let sig = stat::lstat_at(stat::HERE, &fs::c_path(folder)?).at("examine", folder)?;
+    match sig.kind() {
+        Kind::Absent => fs::create_dir_all(folder),
+        Kind::Dir if sig.mode & 0o200 == 0 => {
+            modes.push((folder.to_path_buf(), sig.mode & 0o777));
+            fs::set_mode(folder, sig.mode & 0o777 | 0o700)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), FileError> {
+    let sig = stat::lstat_at(stat::HERE, &fs::c_path(path)?).at("examine", path)?;
+    if !matches!(sig.kind(), Kind::Dir | Kind::Absent) {
+        fs::remove_file(path)?;
+    }
+    if sig.kind() == Kind::Dir { Ok(()) } else { fs::create_dir_all(path) }
+}
+
+/// Renames a staged file to its place, relative to a folder that was opened without following a
+/// link out of the project.
+fn put(from: &Path, output: &Output) -> Result<(), FileError> {
+    let path = output.path.as_path();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder =
+        fs::open_beneath(folder.unwrap_or(Path::new("."))).at("enter the folder of", path)?;
+    let name = OsStr::from_bytes(output.path.name());
+    let sig = stat::lstat_at(stat::HERE, &fs::c_path(path)?).at("examine", path)?;
+    if sig.kind() == Kind::Dir {
+        // What was ours in it has been removed; a folder with anything else in it stays, and the
+        // rename says so.
+        fs::remove_empty_dir(path);
+    }
+    match fs::rename_at(from, &folder, name) {
+        Err(error) if error.raw_os_error() == Some(libc::EXDEV) => fs::copy_at(from, &folder, name),
+        other => other,
+    }
+    .at("put into place", path)
+}
+
+/// Notes what lies there now, so that nobody needs to hash it again.
+fn settle(made: &Made, files: &Files) -> Result<(), FileError> {
+    let path = made.output.path.as_path();
+    let sig = stat::lstat_at(stat::HERE, &fs::c_path(path)?).at("examine", path)?;
+    let trusted = files.is_trusted(&sig, clock::now_ns());
+    files.put(made.file, Entry { sig, digest: made.output.digest, trusted });
+    Ok(())
+}

@@ -1,0 +1,425 @@
+//! The state of the workspace: what each file held and what each task did, in one file that is
+//! replaced whole, and a journal of what happened since. `docs/on-disk-format.md` describes both.
+//!
+//! Whatever cannot be read is as if it had never been written.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::bytes::{Reader, Writer};
+use super::files::{Entry, FileId, Files};
+use super::outputs::Made;
+use super::record::Output;
+use crate::base::fs;
+use crate::base::{Digest, FileError, Kind, RelPath, Sig, TaskName};
+
+const MAGIC: &[u8; 8] = b"rvmwst\0\x01";
+
+/// What is remembered of a task.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskRow {
+    /// Of the last success; meaningful while `phase` is not `New`.
+    pub key: Digest,
+    pub result: Digest,
+    pub duration_ms: u64,
+    pub phase: Phase,
+    /// What the task made, sorted by path.
+    pub made: Vec<Made>,
+    /// While `Running`, what lay at the outputs before; when `Failed`, what the run left there.
+    pub listed: Vec<Vec<u8>>,
+    /// When that run began, nanoseconds since 1970.
+    pub started_ns: i64,
+}
+
+/// How the last run of a task ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// It never succeeded here.
+    #[default]
+    New = 0,
+    /// It succeeded, and its key stands for what it did.
+    Done = 1,
+    /// It succeeded, but an input changed meanwhile: what it made belongs to no key.
+    Unproven = 2,
+    /// It began; in a state that was read back: and was killed.
+    Running = 3,
+    /// It failed or was cancelled.
+    Failed = 4,
+}
+
+impl Phase {
+    fn from_u8(value: u8) -> Option<Self> {
+        [Self::New, Self::Done, Self::Unproven, Self::Running, Self::Failed]
+            .get(usize::from(value))
+            .copied()
+    }
+}
+
+/// The state of the workspace for one manifest. Shared by reference between threads.
+#[derive(Debug)]
+pub struct State {
+    pub files: Files,
+    tasks: Mutex<HashMap<TaskName, TaskRow>>,
+    journal: Mutex<Journal>,
+    path: PathBuf,
+}
+
+#[derive(Debug)]
+enum Journal {
+    /// Nothing was noted in this run; what an earlier one left may be there.
+    Unopened {
+        path: PathBuf,
+        found: bool,
+    },
+    Open {
+        path: PathBuf,
+        file: File,
+    },
+    /// It could not be written; the state at the end is all there will be.
+    Broken {
+        path: PathBuf,
+    },
+}
+
+impl State {
+    /// Reads the state, and the journal of a run that did not come to its end. Of `probe_in` see
+    /// [`Files::new`].
+    pub fn load(path: PathBuf, journal: PathBuf, probe_in: Option<PathBuf>) -> Self {
+        let files = Files::new(probe_in);
+        let mut tasks = HashMap::new();
+        if let Ok(bytes) = std::fs::read(&path)
+            && read_state(&bytes, &files, &mut tasks).is_none()
+        {
+            tasks.clear();
+        }
+        let found = std::fs::read(&journal).ok();
+        if let Some(bytes) = &found {
+            replay(bytes, &files, &mut tasks);
+        }
+        Self {
+            files,
+            tasks: Mutex::new(tasks),
+            journal: Mutex::new(Journal::Unopened { path: journal, found: found.is_some() }),
+            path,
+        }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, HashMap<TaskName, TaskRow>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn row(&self, task: &TaskName) -> Option<TaskRow> {
+        self.tasks().get(task).cloned()
+    }
+
+    /// Looks at a row without copying it.
+    pub fn with_row<T>(&self, task: &TaskName, look: impl FnOnce(Option<&TaskRow>) -> T) -> T {
+        look(self.tasks().get(task))
+    }
+
+    /// Says what a task did, here and in the journal.
+    pub fn set_row(&self, task: &TaskName, row: TaskRow) {
+        let mut out = Writer::default();
+        out.bytes(task.as_str().as_bytes());
+        write_row(&mut out, &row, &mut |out, id| {
+            out.bytes(&self.files.path(id));
+        });
+        let made = row.made.iter().map(|made| made.file);
+        let known: Vec<(FileId, Entry)> =
+            made.filter_map(|id| self.files.settled(id).map(|entry| (id, entry))).collect();
+        out.u32(u32::try_from(known.len()).expect("fewer than 4 billion files"));
+        for (id, entry) in known {
+            out.bytes(&self.files.path(id));
+            write_entry(&mut out, &entry);
+        }
+        self.tasks().insert(task.clone(), row);
+        self.note(&out.0);
+    }
+
+    /// Adds a frame to the journal: length, check sum, bytes.
+    fn note(&self, payload: &[u8]) {
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Journal::Unopened { path, .. } = &*journal {
+            let path = path.clone();
+            *journal = match fs::open_append(&path) {
+                Ok(file) => Journal::Open { path, file },
+                Err(_) => Journal::Broken { path },
+            };
+        }
+        let Journal::Open { path, file } = &mut *journal else { return };
+        let mut frame = Writer::default();
+        frame.u32(u32::try_from(payload.len()).unwrap_or(u32::MAX));
+        frame.u32(crc32fast::hash(payload));
+        frame.0.extend_from_slice(payload);
+        if file.write_all(&frame.0).is_err() {
+            let path = path.clone();
+            *journal = Journal::Broken { path };
+        }
+    }
+
+    /// Replaces the state on disk and ends the journal, if anything is new: a task did something,
+    /// or files were hashed again.
+    pub fn save(&self) -> Result<(), FileError> {
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = match &*journal {
+            Journal::Unopened { found: false, .. } if !self.files.changed() => return Ok(()),
+            Journal::Unopened { path, .. }
+            | Journal::Open { path, .. }
+            | Journal::Broken { path } => path.clone(),
+        };
+        if let Some(folder) = self.path.parent() {
+            fs::create_private_dir(folder)?;
+        }
+        fs::write_atomic(&self.path, &self.to_bytes())?;
+        fs::remove_file(&path)?;
+        *journal = Journal::Unopened { path, found: false };
+        Ok(())
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let known = self.files.known();
+        let mut out = Writer(MAGIC.to_vec());
+        out.u32(0);
+        // Files that are gone are left out, unless a task made them.
+        let tasks = self.tasks();
+        let mut numbers: HashMap<FileId, u32> = HashMap::with_capacity(known.len());
+        let made: std::collections::HashSet<FileId> =
+            tasks.values().flat_map(|row| row.made.iter().map(|made| made.file)).collect();
+        let count_at = out.0.len();
+        out.u32(0);
+        for (id, path, entry) in &known {
+            if entry.kind() == Kind::Absent && !made.contains(id) {
+                continue;
+            }
+            numbers.insert(*id, numbers.len() as u32);
+            out.bytes(path);
+            write_entry(&mut out, entry);
+        }
+        for id in &made {
+            if !numbers.contains_key(id) {
+                numbers.insert(*id, numbers.len() as u32);
+                out.bytes(&self.files.path(*id));
+                write_entry(&mut out, &Entry::ABSENT);
+            }
+        }
+        let count = numbers.len() as u32;
+        out.0[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
+        let mut rows: Vec<(&TaskName, &TaskRow)> = tasks.iter().collect();
+        rows.sort_unstable_by_key(|(name, _)| *name);
+        out.u32(u32::try_from(rows.len()).expect("fewer than 4 billion tasks"));
+        for (name, row) in rows {
+            out.bytes(name.as_str().as_bytes());
+            write_row(&mut out, row, &mut |out, id| out.u32(numbers[&id]));
+        }
+        let check = crc32fast::hash(&out.0[MAGIC.len() + 4..]);
+        out.0[MAGIC.len()..MAGIC.len() + 4].copy_from_slice(&check.to_le_bytes());
+        out.0
+    }
+}
+
+fn write_entry(out: &mut Writer, entry: &Entry) {
+    out.0.extend_from_slice(bytemuck::bytes_of(&entry.sig));
+    out.digest(&entry.digest);
+    out.u8(u8::from(entry.trusted));
+}
+
+fn read_entry(from: &mut Reader<'_>) -> Option<Entry> {
+    let sig: Sig = bytemuck::pod_read_unaligned(from.take(size_of::<Sig>())?);
+    Some(Entry { sig, digest: from.digest()?, trusted: from.u8()? == 1 })
+}
+
+fn write_row(out: &mut Writer, row: &TaskRow, file: &mut dyn FnMut(&mut Writer, FileId)) {
+    out.digest(&row.key);
+    out.digest(&row.result);
+    out.u64(row.duration_ms);
+    out.u8(row.phase as u8);
+    out.u64(row.started_ns.cast_unsigned());
+    out.u32(u32::try_from(row.made.len()).expect("fewer than 4 billion outputs"));
+    for made in &row.made {
+        file(out, made.file);
+        out.u8(made.output.kind as u8);
+        out.u32(made.output.mode);
+        out.u64(made.output.size);
+        out.digest(&made.output.digest);
+        out.u8(u8::from(made.owned));
+    }
+    out.u32(u32::try_from(row.listed.len()).expect("fewer than 4 billion files"));
+    for path in &row.listed {
+        out.bytes(path);
+    }
+}
+
+fn read_row(
+    from: &mut Reader<'_>,
+    file: &mut dyn FnMut(&mut Reader<'_>) -> Option<(FileId, RelPath)>,
+) -> Option<TaskRow> {
+    let mut row = TaskRow {
+        key: from.digest()?,
+        result: from.digest()?,
+        duration_ms: from.u64()?,
+        phase: Phase::from_u8(from.u8()?)?,
+        started_ns: from.u64()?.cast_signed(),
+        ..TaskRow::default()
+    };
+    for _ in 0..from.u32()? {
+        let (file, path) = file(from)?;
+        let output = Output {
+            path,
+            kind: Kind::from_u8(from.u8()?)?,
+            mode: from.u32()?,
+            size: from.u64()?,
+            digest: from.digest()?,
+        };
+        row.made.push(Made { output, file, owned: from.u8()? == 1 });
+    }
+    for _ in 0..from.u32()? {
+        row.listed.push(from.bytes()?.to_vec());
+    }
+    Some(row)
+}
+
+fn read_name(from: &mut Reader<'_>) -> Option<TaskName> {
+    TaskName::parse(std::str::from_utf8(from.bytes()?).ok()?).ok()
+}
+
+fn read_state(bytes: &[u8], files: &Files, tasks: &mut HashMap<TaskName, TaskRow>) -> Option<()> {
+    let mut from = Reader(bytes.strip_prefix(MAGIC)?);
+    if from.u32()? != crc32fast::hash(from.0) {
+        return None;
+    }
+    let count = from.u32()?;
+    let mut numbered = Vec::new();
+    for _ in 0..count {
+        let path = from.bytes()?;
+        numbered.push((files.remember(path, read_entry(&mut from)?), path));
+    }
+    for _ in 0..from.u32()? {
+        let name = read_name(&mut from)?;
+        let row = read_row(&mut from, &mut |from| {
+            let &(id, path) = numbered.get(from.u32()? as usize)?;
+            Some((id, RelPath::parse(path).ok()?))
+        })?;
+        tasks.insert(name, row);
+    }
+    Some(())
+}
+
+/// Takes what the journal says up to the first frame that is not whole.
+fn replay(bytes: &[u8], files: &Files, tasks: &mut HashMap<TaskName, TaskRow>) {
+    let mut from = Reader(bytes);
+    while let Some(frame) = next_frame(&mut from) {
+        let mut from = Reader(frame);
+        let Some((name, row)) = read_name(&mut from).zip(read_row(&mut from, &mut |from| {
+            let path = from.bytes()?;
+            Some((files.intern(path), RelPath::parse(path).ok()?))
+        })) else {
+            return;
+        };
+        for _ in 0..from.u32().unwrap_or(0) {
+            let Some((path, entry)) = from.bytes().zip(read_entry(&mut from)) else { return };
+            files.remember(path, entry);
+        }
+        tasks.insert(name, row);
+    }
+}
+
+fn next_frame<'a>(from: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let length = from.u32()?;
+    let check = from.u32()?;
+    let payload = from.take(length as usize)?;
+    (crc32fast::hash(payload) == check).then_some(payload)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests damage files")]
+mod tests {
+    use super::*;
+
+    fn load(folder: &std::path::Path) -> State {
+        State::load(folder.join("state"), folder.join("journal"), None)
+    }
+
+    fn name() -> TaskName {
+        TaskName::parse("task").expect("a good name")
+    }
+
+    fn row(state: &State) -> TaskRow {
+        let path = RelPath::parse(b"out/a.o").expect("a good path");
+        let file = state.files.intern(path.as_bytes());
+        let sig = Sig { ino: 1, size: 2, mtime: 3, ctime: 4, mode: 0o100_644, dev: 6 };
+        let entry = Entry { sig, digest: Digest::of(b"x"), trusted: true };
+        state.files.put(file, entry);
+        let output =
+            Output { path, kind: Kind::File, mode: 0o644, size: 2, digest: Digest::of(b"x") };
+        TaskRow {
+            key: Digest::of(b"key"),
+            result: Digest::of(b"result"),
+            duration_ms: 7,
+            phase: Phase::Done,
+            made: vec![Made { output, file, owned: true }],
+            listed: vec![b"out/theirs".to_vec()],
+            started_ns: 9,
+        }
+    }
+
+    fn shown(state: &State) -> Option<String> {
+        let row = state.row(&name())?;
+        let file = row.made.first()?.file;
+        let entries = state.files.known();
+        let entry = entries.iter().find(|(id, ..)| *id == file)?;
+        Some(format!("{row:?} {entry:?}"))
+    }
+
+    #[test]
+    fn the_state_and_the_journal_read_back_as_they_were() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let state = load(folder.path());
+        state.set_row(&name(), row(&state));
+        let good = shown(&state).expect("the row");
+        assert_eq!(shown(&load(folder.path())), Some(good.clone()), "from the journal");
+        state.save().expect("a writable folder");
+        assert!(!folder.path().join("journal").exists());
+        assert_eq!(shown(&load(folder.path())), Some(good), "from the state");
+    }
+
+    #[test]
+    fn a_cut_journal_counts_up_to_its_last_whole_frame() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let state = load(folder.path());
+        state.set_row(&name(), row(&state));
+        let journal = folder.path().join("journal");
+        let one = std::fs::read(&journal).expect("the journal");
+        state.set_row(&name(), TaskRow { duration_ms: 8, ..row(&state) });
+        let two = std::fs::read(&journal).expect("the journal");
+        for cut in 0..=two.len() {
+            std::fs::write(&journal, &two[..cut]).expect("a writable folder");
+            let expected = match cut {
+                cut if cut == two.len() => Some(8),
+                cut if cut >= one.len() => Some(7),
+                _ => None,
+            };
+            let found = load(folder.path()).row(&name()).map(|row| row.duration_ms);
+            assert_eq!(found, expected, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_state_is_no_state() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let state = load(folder.path());
+        state.set_row(&name(), row(&state));
+        state.save().expect("a writable folder");
+        let path = folder.path().join("state");
+        let good = std::fs::read(&path).expect("the state");
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            std::fs::write(&path, &bad).expect("a writable folder");
+            assert_eq!(load(folder.path()).row(&name()), None, "byte {at}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! The flags and verbs, and how the arguments become them.
+//!
+//! Flags are global: they may stand before or behind a verb, and between other arguments.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{
+    Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
+
+use crate::base::nearest::nearest;
+
+/// Builds what a manifest describes: tasks run in parallel, and what is known comes from a cache.
+#[derive(Debug, Parser)]
+#[command(
+    name = "reprovm",
+    version,
+    propagate_version = true,
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    override_usage = "reprovm [OPTIONS] [MANIFEST] [TARGETS]...\n       reprovm [OPTIONS] <VERB> ...",
+    subcommand_help_heading = "Verbs",
+    max_term_width = 100,
+    after_help = "Without TARGETS all tasks are built. Flags may stand before or behind a verb."
+)]
+pub(super) struct Cli {
+    /// The file that describes the tasks [default: manifest.txt]
+    pub(super) manifest: Option<PathBuf>,
+
+    /// The tasks to build, with all that they need
+    pub(super) targets: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) flags: Flags,
+
+    #[command(subcommand)]
+    pub(super) verb: Option<Verb>,
+}
+
+/// The same without verbs: for command lines whose first argument is a manifest, so that a target
+/// may have the name of a verb.
+#[derive(Debug, Parser)]
+#[command(name = "reprovm", version, disable_version_flag = true, max_term_width = 100)]
+struct Plain {
+    /// The file that describes the tasks [default: manifest.txt]
+    manifest: Option<PathBuf>,
+
+    /// The tasks to build, with all that they need
+    targets: Vec<String>,
+
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    /// Change to this folder first; it is the project
+    #[arg(short = 'C', long, value_name = "DIR", global = true)]
+    pub(super) directory: Option<PathBuf>,
+
+    /// How many tasks run at a time, 1 to 256 [default: one for each core]
+    #[arg(short, long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) jobs: Option<u16>,
+
+    /// Run everything needed, whatever the cache says
+    #[arg(short, long, global = true)]
+    pub(super) force: bool,
+
+    /// Say what would run and why; write nothing
+    #[arg(short = 'n', long, global = true)]
+    pub(super) dry_run: bool,
+
+    /// Seconds that a task may take, unless it says so itself; 0 is no limit
+    #[arg(short, long, value_name = "SEC", global = true)]
+    pub(super) timeout: Option<u32>,
+
+    /// Start nothing more after the first failure
+    #[arg(long, global = true)]
+    pub(super) fail_fast: bool,
+
+    /// Show again what tasks wrote that need not run
+    #[arg(long, global = true)]
+    pub(super) replay: bool,
+
+    /// Print the tasks and exit
+    #[arg(long, global = true)]
+    pub(super) list_tasks: bool,
+
+    /// Print the tasks as a tree, each with its mark
+    #[arg(long, global = true)]
+    pub(super) graph: bool,
+
+    /// The form of what is printed; JSON is one object a line
+    #[arg(short, long, value_enum, value_name = "FORM", default_value = "text", global = true)]
+    pub(super) output: Format,
+
+    /// Write the figures of the run to this file, as JSON
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub(super) metrics: Option<PathBuf>,
+
+    /// Keep results in this folder [default: .reprovm]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(super) cache_dir: Option<PathBuf>,
+
+    /// Print failures and warnings only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+
+    /// Print commands, keys and all reasons
+    #[arg(short = 'V', long, global = true)]
+    pub(super) verbose: bool,
+
+    /// Print without colours
+    #[arg(long, global = true)]
+    no_color: bool,
+
+    /// Print the version
+    #[arg(short = 'v', long, global = true, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Say what is in a task's key, and what differs from its last run
+    Explain(Explain),
+}
+
+#[derive(Debug, Args)]
+#[command(override_usage = "reprovm explain [OPTIONS] [MANIFEST] <TASK>")]
+pub(super) struct Explain {
+    /// The task to explain, and before it the file that describes it [default: manifest.txt]
+    #[arg(required = true, num_args = 1..=2, value_name = "MANIFEST TASK")]
+    names: Vec<OsString>,
+}
+
+impl Explain {
+    pub(super) fn manifest(&self) -> Option<PathBuf> {
+        (self.names.len() > 1).then(|| PathBuf::from(&self.names[0]))
+    }
+
+    /// A task's name is ASCII, so what is lost here could not have named one.
+    pub(super) fn task(&self) -> Cow<'_, str> {
+        self.names.last().map_or(Cow::Borrowed(""), |name| name.to_string_lossy())
+    }
+}
+
+/// What the arguments ask for.
+pub(super) enum Parsed {
+    Run(Box<Cli>),
+    /// Help or the version; or, where it `failed`, what is wrong.
+    Say {
+        message: Box<clap::Error>,
+        failed: bool,
+    },
+}
+
+/// Whether `--no-color` is among the arguments, which must be known before they are parsed.
+pub(super) fn forbids_colour(args: &[OsString]) -> bool {
+    args.iter().skip(1).take_while(|arg| *arg != "--").any(|arg| arg == "--no-color")
+}
+
+/// Parses the arguments; the first is the program's name.
+pub(super) fn parse(args: Vec<OsString>, may_colour: bool) -> Parsed {
+    let colour = if may_colour { ColorChoice::Auto } else { ColorChoice::Never };
+    let parsed = if verb_is_a_target(&args) {
+        Plain::command().color(colour).try_get_matches_from(args).and_then(|matches| {
+            let Plain { manifest, targets, flags } = Plain::from_arg_matches(&matches)?;
+            Ok(Cli { manifest, targets, flags, verb: None })
+        })
+    } else {
+        Cli::command()
+            .color(colour)
+            .try_get_matches_from(args)
+            .and_then(|matches| Cli::from_arg_matches(&matches))
+    };
+    match parsed {
+        Ok(cli) => Parsed::Run(Box::new(cli)),
+        Err(message) => {
+            let failed =
+                !matches!(message.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            Parsed::Say { message: Box::new(message), failed }
+        }
+    }
+}
+
+/// The verb that a word was probably meant to be.
+pub(super) fn nearest_verb(word: &str) -> Option<String> {
+    let command = Cli::command();
+    nearest(word, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned)
+}
+
+/// Whether the first argument that is no flag is not a verb, and a later one could be taken for
+/// one.
+fn verb_is_a_target(args: &[OsString]) -> bool {
+    let command = Cli::command();
+    let is_verb = |arg: &OsStr| command.get_subcommands().any(|verb| verb.get_name() == arg);
+    let mut rest = args.iter().skip(1);
+    while let Some(arg) = rest.next() {
+        let bytes = arg.as_encoded_bytes();
+        if bytes == b"--" {
+            return false;
+        }
+        if bytes.len() > 1 && bytes[0] == b'-' {
+            if wants_next(&command, bytes) {
+                rest.next();
+            }
+            continue;
+        }
+        return !is_verb(arg) && rest.any(|arg| is_verb(arg));
+    }
+    false
+}
+
+/// Whether the argument after this flag, or cluster of short flags, is the flag's value.
+fn wants_next(command: &clap::Command, flag: &[u8]) -> bool {
+    let takes_value = |arg: &clap::Arg| !arg.is_positional() && arg.get_action().takes_values();
+    if let Some(long) = flag.strip_prefix(b"--") {
+        return command.get_arguments().any(|arg| {
+            takes_value(arg) && arg.get_long().is_some_and(|name| name.as_bytes() == long)
+        });
+    }
+    let short =
+        |byte: u8| command.get_arguments().find(|arg| arg.get_short() == Some(char::from(byte)));
+    // The first flag of a cluster that takes a value takes the rest of the cluster, if any.
+    match flag.iter().skip(1).position(|&byte| short(byte).is_some_and(takes_value)) {
+        Some(at) => at + 2 == flag.len(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cli(line: &str) -> Cli {
+        match parse(line.split_whitespace().map(OsString::from).collect(), false) {
+            Parsed::Run(cli) => *cli,
+            Parsed::Say { message, .. } => panic!("{line}: {message}"),
+        }
+    }
+
+    fn refused(line: &str) -> String {
+        match parse(line.split_whitespace().map(OsString::from).collect(), false) {
+            Parsed::Run(cli) => panic!("{line}: {cli:?}"),
+            Parsed::Say { message, failed } => {
+                assert!(failed, "{line}");
+                message.to_string()
+            }
+        }
+    }
+
+    #[test]
+    fn the_definitions_agree_with_each_other() {
+        Cli::command().debug_assert();
+        Plain::command().debug_assert();
+    }
+
+    #[test]
+    fn the_documents_lines_are_understood() {
+        let first = cli("reprovm -j 8 --force --verbose manifest.txt");
+        assert_eq!(first.flags.jobs, Some(8));
+        assert!(first.flags.force && first.flags.verbose);
+        assert_eq!(first.manifest, Some("manifest.txt".into()));
+
+        let dry = cli("reprovm --dry-run manifest.txt target1 target2");
+        assert!(dry.flags.dry_run);
+        assert_eq!(dry.targets, ["target1", "target2"]);
+
+        let metrics = cli("reprovm --force --metrics ci-metrics.json manifest.txt");
+        assert_eq!(metrics.flags.metrics, Some("ci-metrics.json".into()));
+
+        assert_eq!(cli("reprovm --jobs 16 manifest.txt").flags.jobs, Some(16));
+        assert!(cli("reprovm --list-tasks").flags.list_tasks);
+        assert_eq!(cli("reprovm manifest.txt -o json").flags.output, Format::Json);
+        assert_eq!(cli("reprovm").manifest, None);
+    }
+
+    #[test]
+    fn flags_stand_anywhere() {
+        for line in [
+            "reprovm -C dir -o json explain m.txt app",
+            "reprovm explain -C dir m.txt -ojson app",
+            "reprovm -Cdir explain m.txt app --output=json",
+        ] {
+            let cli = cli(line);
+            assert_eq!(cli.flags.directory, Some("dir".into()), "{line}");
+            assert_eq!(cli.flags.output, Format::Json, "{line}");
+            let Some(Verb::Explain(explain)) = cli.verb else { panic!("{line}") };
+            assert_eq!(explain.manifest(), Some("m.txt".into()), "{line}");
+            assert_eq!(explain.task(), "app", "{line}");
+        }
+        let build = cli("reprovm m.txt -j4 a --force b -t 0");
+        assert_eq!(build.targets, ["a", "b"]);
+        assert_eq!((build.flags.jobs, build.flags.timeout), (Some(4), Some(0)));
+    }
+
+    #[test]
+    fn explain_does_without_a_manifest() {
+        let Some(Verb::Explain(explain)) = cli("reprovm explain app").verb else {
+            panic!("a verb")
+        };
+        assert_eq!((explain.manifest(), &*explain.task()), (None, "app"));
+    }
+
+    #[test]
+    fn a_target_may_have_the_name_of_a_verb() {
+        for line in ["reprovm m.txt explain", "reprovm -nj 4 m.txt a -f explain"] {
+            let cli = cli(line);
+            assert_eq!(cli.manifest, Some("m.txt".into()), "{line}");
+            assert_eq!(cli.targets.last().map(String::as_str), Some("explain"), "{line}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert!(refused("reprovm --forc m.txt").contains("--force"));
+        assert!(refused("reprovm -j 0 m.txt").contains("1..=256"));
+        assert!(refused("reprovm -j 257 m.txt").contains("1..=256"));
+        assert!(refused("reprovm -o xml m.txt").contains("json"));
+        assert!(refused("reprovm -q -V m.txt").contains("--verbose"));
+        assert!(refused("reprovm explain a b c").contains("unexpected"));
+        assert!(refused("reprovm explain").contains("MANIFEST TASK"));
+    }
+
+    #[test]
+    fn a_mistyped_verb_is_known() {
+        assert_eq!(nearest_verb("explian").as_deref(), Some("explain"));
+        assert_eq!(nearest_verb("manifest.txt"), None);
+    }
+
+    #[test]
+    fn help_and_version_are_no_failures() {
+        for line in ["reprovm -h", "reprovm --help", "reprovm -v", "reprovm explain --help"] {
+            let args = line.split_whitespace().map(OsString::from).collect();
+            let Parsed::Say { message, failed } = parse(args, false) else { panic!("{line}") };
+            assert!(!failed, "{line}: {message}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The loop that owns the schedule: gives ready tasks to the pool, takes their ends and the
+//! signals in, and says when what runs has to stop.
+
+use std::sync::mpsc::{self, Receiver, Sender};
+
+use super::attempt::Alarm;
+use super::schedule::{End, Schedule, Setup, Skip};
+use super::settle::Settled;
+use super::signals::Ears;
+use super::task::Worker;
+use super::{Bench, EngineError};
+use crate::base::{Cancel, CancelLevel, clock};
+use crate::event::Event;
+use crate::exec::Runner;
+use crate::graph::{TaskId, ids};
+
+/// What the loop hears.
+#[derive(Debug)]
+pub(super) enum Message {
+    Ended(TaskId, End),
+    Signal(i32),
+}
+
+/// Runs what is not settled. Returns when all of it is over.
+pub fn execute(bench: &Bench<'_>, settled: &Settled, runner: Runner) -> Result<(), EngineError> {
+    let (sender, inbox) = mpsc::channel();
+    let trouble = |what| move |source| EngineError { what, source };
+    let ears = Ears::listen(sender.clone()).map_err(trouble("listen for signals"))?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(bench.options.jobs)
+        .thread_name(|at| format!("task-{at}"))
+        .build()
+        .map_err(|error| {
+            trouble("start the threads that run tasks")(std::io::Error::other(error))
+        })?;
+    let alarm = Alarm::default();
+    let worker = Worker { bench, runner: &runner, alarm: &alarm };
+    let durations = durations(bench);
+    let pools: Vec<Option<u32>> = bench.plan.manifest.tasks.iter().map(|task| task.pool).collect();
+    let depths: Vec<u32> = bench.plan.manifest.pools.iter().map(|pool| pool.depth).collect();
+    let open: Vec<bool> = ids(bench.plan.graph.len())
+        .map(|id| bench.plan.needed[id.index()] && !settled.is_settled[id.index()])
+        .collect();
+    let schedule = Schedule::new(&Setup {
+        graph: bench.plan.graph,
+        open: &open,
+        durations: &durations,
+        pools: &pools,
+        depths: &depths,
+        jobs: bench.options.jobs,
+        fail_fast: bench.options.fail_fast,
+    });
+    let mut driver = Driver { worker, schedule, cancel: Cancel::new(), inbox: &inbox };
+    pool.in_place_scope(|scope| driver.drive(scope, &sender));
+    drop(ears);
+    drop(pool);
+    runner.finish();
+    Ok(())
+}
+
+fn durations(bench: &Bench<'_>) -> Vec<u64> {
+    let tasks = &bench.plan.manifest.tasks;
+    let duration =
+        |row: Option<&crate::cache::state::TaskRow>| row.map_or(0, |row| row.duration_ms);
+    tasks.iter().map(|task| bench.state.with_row(&task.name, duration)).collect()
+}
+
+struct Driver<'a> {
+    worker: Worker<'a>,
+    schedule: Schedule<'a>,
+    cancel: Cancel,
+    inbox: &'a Receiver<Message>,
+}
+
+impl<'a> Driver<'a> {
+    fn drive(&mut self, scope: &rayon::Scope<'a>, sender: &Sender<Message>) {
+        self.queued(&self.schedule.ready());
+        while !self.schedule.is_done() {
+            while let Some(id) = self.schedule.start_next() {
+                let worker = self.worker;
+                let report = Report { id, end: End::Bad, to: sender.clone() };
+                scope.spawn(move |_| {
+                    // All of it moves in, so that it reports when the work is over.
+                    let mut report = report;
+                    let slot = rayon::current_thread_index().unwrap_or(0);
+                    report.end = worker.perform(id, slot);
+                });
+            }
+            match self.hear() {
+                Some(Message::Ended(id, end)) => self.ended(id, end),
+                Some(Message::Signal(signal)) => self.signalled(signal),
+                None => {}
+            }
+        }
+    }
+
+    /// The next message; none where the runner wanted its turn first.
+    fn hear(&self) -> Option<Message> {
+        let now = clock::instant();
+        match self.worker.runner.tick(now) {
+            None => self.inbox.recv().ok(),
+            Some(due) => self.inbox.recv_timeout(due.saturating_duration_since(now)).ok(),
+        }
+    }
+
+    fn ended(&mut self, id: TaskId, end: End) {
+        let (ready, skipped) = self.schedule.finished(id, end);
+        self.queued(&ready);
+        self.skipped(&skipped);
+    }
+
+    fn queued(&self, ready: &[TaskId]) {
+        let bench = self.worker.bench;
+        for &id in ready {
+            bench.emitter.emit(Event::TaskQueued { task: bench.plan.task(id).name.clone() });
+        }
+    }
+
+    fn skipped(&self, skipped: &[Skip]) {
+        let bench = self.worker.bench;
+        let name = |id: TaskId| bench.plan.task(id).name.clone();
+        for skip in skipped {
+            let because = skip.reason(name);
+            bench.emitter.emit(Event::TaskSkipped { task: name(skip.task), because });
+        }
+    }
+
+    /// The first signal stops what can be stopped in good order, the next at once.
+    fn signalled(&mut self, signal: i32) {
+        self.cancel.raise();
+        let level = self.cancel.level();
+        self.worker.runner.cancel(level);
+        self.worker.alarm.ring();
+        if level == CancelLevel::Graceful {
+            self.worker.bench.emitter.emit(Event::CancelRequested { signal });
+            let skipped = self.schedule.cancel();
+            self.skipped(&skipped);
+        }
+    }
+}
+
+/// Says how a task ended, also where its thread panicked.
+struct Report {
+    id: TaskId,
+    end: End,
+    to: Sender<Message>,
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        // The loop hears until all is over; that it is gone means that nobody wants to know.
+        let _ = self.to.send(Message::Ended(self.id, self.end));
+    }
+}

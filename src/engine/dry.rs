@@ -1,0 +1,155 @@
+//! What would happen, without anything happening: nothing is written, not even what was hashed.
+
+use super::Bench;
+use super::settle::Settled;
+use super::task::input_failure;
+use crate::base::{Digest, TaskName};
+use crate::cache::inputs::{self, Effort};
+use crate::cache::recipe::Recipe;
+use crate::cache::record::{Found, Look, Record};
+use crate::cache::state::{Phase, TaskRow};
+use crate::event::{Event, Failure, MissReason, Outcome, Usage};
+use crate::graph::TaskId;
+use crate::manifest::Task;
+
+/// What can be said of a task before anything runs.
+#[derive(Debug)]
+pub enum Forecast {
+    /// Its dependencies decide: these have to run first.
+    Waits(Vec<TaskName>),
+    /// Its inputs cannot be read.
+    Blocked(Failure),
+    Known {
+        recipe: Recipe,
+        key: Digest,
+        fate: Fate,
+    },
+}
+
+/// What would become of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    UpToDate,
+    Restored(Vec<MissReason>),
+    Runs(Vec<MissReason>),
+}
+
+/// Tells what each task that is not settled would do.
+pub fn dry_run(bench: &Bench<'_>, settled: &Settled) {
+    let plan = bench.plan;
+    for id in plan.in_order().filter(|id| !settled.is_settled[id.index()]) {
+        let name = plan.task(id).name.clone();
+        let planned = |reasons, restore, waits_for| Event::TaskPlanned {
+            task: name.clone(),
+            reasons,
+            restore,
+            waits_for,
+        };
+        let event = match forecast(bench, id) {
+            Forecast::Waits(waits_for) => planned(Vec::new(), false, waits_for),
+            Forecast::Known { fate: Fate::Runs(reasons), .. } => {
+                planned(reasons, false, Vec::new())
+            }
+            Forecast::Known { fate: Fate::Restored(reasons), .. } => {
+                planned(reasons, true, Vec::new())
+            }
+            Forecast::Known { fate: Fate::UpToDate, .. } => Event::TaskFinished {
+                task: name,
+                outcome: Outcome::UpToDate,
+                usage: Usage::default(),
+                reasons: Vec::new(),
+            },
+            Forecast::Blocked(failure) => Event::TaskFinished {
+                task: name,
+                outcome: Outcome::Failed { failure },
+                usage: Usage::default(),
+                reasons: Vec::new(),
+            },
+        };
+        bench.emitter.emit(event);
+    }
+}
+
+/// What can be said of one task; of its dependencies it has been asked before.
+pub fn forecast(bench: &Bench<'_>, id: TaskId) -> Forecast {
+    let plan = bench.plan;
+    let task = plan.task(id);
+    let open = |dep: &&TaskId| bench.results.get(**dep).is_none();
+    let waits: Vec<TaskName> =
+        plan.graph.deps(id).iter().filter(open).map(|&dep| plan.task(dep).name.clone()).collect();
+    if !waits.is_empty() {
+        return Forecast::Waits(waits);
+    }
+    if task.command.is_none() {
+        bench.results.set(id, super::settle::group_result(bench, id));
+        let (recipe, key) = (Recipe::default(), Digest::default());
+        return Forecast::Known { recipe, key, fate: Fate::UpToDate };
+    }
+    let files = &bench.state.files;
+    let tools = inputs::tools(task, bench.environment, files, Effort::Full);
+    let both = inputs::members(task, files, Effort::Full)
+        .and_then(|members| Ok((members.unwrap_or_default(), tools?.unwrap_or_default())));
+    let (members, tools) = match both {
+        Ok(both) => both,
+        Err(error) => return Forecast::Blocked(input_failure(&error)),
+    };
+    let recipe =
+        inputs::recipe(task, bench.environment, &tools, &members, |dep| bench.result_of(dep));
+    let key = recipe.key();
+    let fate = bench.fate(task, &recipe, &key);
+    if let Some(result) = bench.known_result(task, &key, &fate) {
+        bench.results.set(id, result);
+    }
+    Forecast::Known { recipe, key, fate }
+}
+
+impl Bench<'_> {
+    fn fate(&self, task: &Task, recipe: &Recipe, key: &Digest) -> Fate {
+        let row = self.state.row(&task.name).unwrap_or_default();
+        if !task.cache {
+            return Fate::Runs(vec![MissReason::CacheOff]);
+        }
+        if self.options.force {
+            return Fate::Runs(vec![MissReason::Forced]);
+        }
+        let done = row.phase == Phase::Done && row.key == *key;
+        let wrong = if done { self.wrong_output(&row) } else { None };
+        if done && wrong.is_none() {
+            return Fate::UpToDate;
+        }
+        let reasons = match &wrong {
+            Some(wrong) => vec![wrong.clone()],
+            None => self.why(recipe, &row),
+        };
+        match self.records.find(key, Look::Only) {
+            Found::Record(record) if self.has_objects(&record) => Fate::Restored(reasons),
+            Found::Record(_) | Found::Damaged { .. } => {
+                Fate::Runs(vec![MissReason::StoreDamaged { what: "record or object".into() }])
+            }
+            Found::Nothing => Fate::Runs(reasons),
+        }
+    }
+
+    fn has_objects(&self, record: &Record) -> bool {
+        use crate::base::Kind;
+        record
+            .outputs
+            .iter()
+            .filter(|output| output.kind != Kind::Dir)
+            .all(|output| self.store.has(&output.digest, output.size))
+    }
+
+    /// The result that a task has already or would get back.
+    fn known_result(&self, task: &Task, key: &Digest, fate: &Fate) -> Option<Digest> {
+        match fate {
+            Fate::Runs(_) => None,
+            Fate::UpToDate => {
+                self.state.with_row(&task.name, |row: Option<&TaskRow>| row.map(|row| row.result))
+            }
+            Fate::Restored(_) => match self.records.find(key, Look::Only) {
+                Found::Record(record) => Some(Record::result(&record.outputs, key)),
+                Found::Nothing | Found::Damaged { .. } => None,
+            },
+        }
+    }
+}

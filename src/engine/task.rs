@@ -1,0 +1,289 @@
+//! One task's life: settle its inputs, form the key, look it up, else run and save.
+
+use super::Bench;
+use super::attempt::{Alarm, Attempts, Failed};
+use super::lookup::{Lookup, chain};
+use super::schedule::End;
+use super::settle::group_result;
+use crate::base::{Digest, FileError, clock};
+use crate::cache::inputs::{self, Effort, InputError, Member, Tools};
+use crate::cache::outputs::{self, Before, Made, OutputError};
+use crate::cache::recipe::Recipe;
+use crate::cache::record::Record;
+use crate::cache::state::{Phase, TaskRow};
+use crate::event::{Event, Failure, InputChange, MissReason, Outcome, Usage};
+use crate::exec::Runner;
+use crate::graph::TaskId;
+use crate::manifest::Task;
+
+/// What a thread of the pool works with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Worker<'a> {
+    pub bench: &'a Bench<'a>,
+    pub runner: &'a Runner,
+    pub alarm: &'a Alarm,
+}
+
+/// A task with everything that decides its result.
+struct Job<'a> {
+    id: TaskId,
+    task: &'a Task,
+    members: Vec<Member>,
+    tools: Tools,
+    recipe: Recipe,
+    key: Digest,
+    row: TaskRow,
+    reasons: Vec<MissReason>,
+}
+
+impl Worker<'_> {
+    /// The task from its readiness to its end; everything is told by events.
+    pub(super) fn perform(&self, id: TaskId, slot: usize) -> End {
+        let bench = self.bench;
+        let task = bench.plan.task(id);
+        if task.command.is_none() {
+            bench.results.set(id, group_result(bench, id));
+            return self.end(task, Outcome::UpToDate, Usage::default(), Vec::new());
+        }
+        let mut job = match self.job(id, task) {
+            Ok(job) => job,
+            Err(error) => {
+                let failure = input_failure(&error);
+                return self.end(task, Outcome::Failed { failure }, Usage::default(), Vec::new());
+            }
+        };
+        match bench.lookup(task, &job.recipe, &job.key, &job.row) {
+            Lookup::UpToDate => {
+                bench.results.set(id, job.row.result);
+                bench.replay_key(&task.name, &job.key);
+                bench.emitter.emit(Event::CacheHit {
+                    task: task.name.clone(),
+                    key: job.key,
+                    from: Bench::source(0),
+                    saved_ms: job.row.duration_ms,
+                    restored: 0,
+                });
+                self.end(task, Outcome::UpToDate, Usage::default(), Vec::new())
+            }
+            Lookup::Restored { record, made, restored } => self.hit(&job, &record, made, restored),
+            Lookup::Miss(reasons) => {
+                job.reasons = reasons;
+                self.miss(&job, slot)
+            }
+        }
+    }
+
+    fn job<'a>(&self, id: TaskId, task: &'a Task) -> Result<Job<'a>, InputError> {
+        let bench = self.bench;
+        let files = &bench.state.files;
+        let members = inputs::members(task, files, Effort::Full)?.unwrap_or_default();
+        let tools =
+            inputs::tools(task, bench.environment, files, Effort::Full)?.unwrap_or_default();
+        let recipe =
+            inputs::recipe(task, bench.environment, &tools, &members, |dep| bench.result_of(dep));
+        let key = recipe.key();
+        let row = bench.state.row(&task.name).unwrap_or_default();
+        Ok(Job { id, task, members, tools, recipe, key, row, reasons: Vec::new() })
+    }
+
+    fn hit(&self, job: &Job<'_>, record: &Record, made: Vec<Made>, restored: usize) -> End {
+        let bench = self.bench;
+        let name = &job.task.name;
+        let result = Record::result(&record.outputs, &job.key);
+        bench.state.set_row(
+            name,
+            TaskRow {
+                key: job.key,
+                result,
+                duration_ms: record.usage.duration_ms,
+                phase: Phase::Done,
+                made,
+                ..TaskRow::default()
+            },
+        );
+        bench.results.set(job.id, result);
+        bench.replay(name, record);
+        bench.emitter.emit(Event::CacheHit {
+            task: name.clone(),
+            key: job.key,
+            from: Bench::source(restored),
+            saved_ms: record.usage.duration_ms,
+            restored,
+        });
+        let outcome = if restored == 0 { Outcome::UpToDate } else { Outcome::Cached };
+        self.end(job.task, outcome, Usage::default(), Vec::new())
+    }
+
+    fn miss(&self, job: &Job<'_>, slot: usize) -> End {
+        let bench = self.bench;
+        let task = job.task;
+        bench.emitter.emit(Event::CacheMiss {
+            task: task.name.clone(),
+            key: job.key,
+            reasons: job.reasons.clone(),
+        });
+        let before = match self.prepare(job) {
+            Ok(before) => before,
+            Err(error) => {
+                let failure = Failure::Files { problem: chain(&error) };
+                return self.end_job(job, Outcome::Failed { failure }, Usage::default());
+            }
+        };
+        let started_ns = clock::now_ns();
+        let running = TaskRow {
+            key: job.row.key,
+            phase: Phase::Running,
+            duration_ms: job.row.duration_ms,
+            listed: before.paths().map(<[u8]>::to_vec).collect(),
+            started_ns,
+            ..TaskRow::default()
+        };
+        bench.state.set_row(&task.name, running.clone());
+        let clear = || {
+            let remains = outputs::remains(task, &before, started_ns)?;
+            outputs::clear(task, &remains, &bench.state.files)
+        };
+        let Attempts { end, usage, log } = self.attempts(task, slot, &clear);
+        // A cancelled command's words are of no use to anyone.
+        let log = match (&end, log) {
+            (Err(Failed::Cancelled), _) | (_, None) => None,
+            (_, Some(log)) => bench.keep_log(task, log),
+        };
+        let outcome = match end {
+            Ok(()) => match self.save(job, &before, usage, log) {
+                Ok(()) => return self.end_job(job, Outcome::Executed, usage),
+                Err(failure) => Outcome::Failed { failure },
+            },
+            Err(Failed::Failure(failure)) => Outcome::Failed { failure },
+            Err(Failed::Cancelled) => Outcome::Cancelled,
+        };
+        let left = outputs::remains(task, &before, started_ns);
+        let failed = match left {
+            Ok(listed) => TaskRow { phase: Phase::Failed, listed, ..running },
+            Err(_) => running,
+        };
+        bench.state.set_row(&task.name, failed);
+        self.end_job(job, outcome, usage)
+    }
+
+    /// Clears away what the task made before, and takes stock of what is left.
+    fn prepare(&self, job: &Job<'_>) -> Result<Before, FileError> {
+        let bench = self.bench;
+        let mut own = bench.remains(job.task, &job.row)?;
+        let made = job.row.made.iter().filter(|made| made.owned);
+        own.extend(made.map(|made| made.output.path.as_bytes().to_vec()));
+        outputs::clear(job.task, &own, &bench.state.files)?;
+        outputs::take_stock(job.task)
+    }
+
+    /// After the command succeeded: collects the outputs, keeps them and the record, and notes
+    /// what the task did.
+    fn save(
+        &self,
+        job: &Job<'_>,
+        before: &Before,
+        usage: Usage,
+        log: Option<(Digest, u64)>,
+    ) -> Result<(), Failure> {
+        let bench = self.bench;
+        let task = job.task;
+        let store = (task.cache).then_some(bench.store);
+        let (made, trouble) = outputs::collect(task, before, &bench.state.files, store)
+            .map_err(|error| output_failure(&error))?;
+        let outputs: Vec<_> = made.iter().map(|made| made.output.clone()).collect();
+        let result = Record::result(&outputs, &job.key);
+        let changes = self.changes(job);
+        let phase = if changes.is_empty() { Phase::Done } else { Phase::Unproven };
+        if !changes.is_empty() {
+            bench.emitter.emit(Event::TaskNotSaved { task: task.name.clone(), changes });
+        } else if let Some(error) = trouble {
+            self.degraded(&error);
+        } else if let Some((log, log_size)) = log
+            && task.cache
+        {
+            let recipe = job.recipe.clone();
+            let record = Record { recipe, outputs, log, log_size, usage };
+            if let Err(error) = bench.records.put(&job.key, &record) {
+                self.degraded(&error);
+            }
+        }
+        let duration_ms = usage.duration_ms;
+        let row = TaskRow { key: job.key, result, duration_ms, phase, made, ..TaskRow::default() };
+        bench.state.set_row(&task.name, row);
+        bench.results.set(job.id, result);
+        Ok(())
+    }
+
+    fn degraded(&self, error: &FileError) {
+        self.bench.emitter.emit(Event::CacheDegraded { problem: chain(error) });
+    }
+
+    /// What happened to the inputs since the key was formed.
+    fn changes(&self, job: &Job<'_>) -> Vec<InputChange> {
+        let files = &self.bench.state.files;
+        let mut changes = Vec::new();
+        for member in &job.members {
+            // The times of a folder change with its members, which are looked at themselves.
+            let is_dir = member.entry.kind() == crate::base::Kind::Dir;
+            if !is_dir && !files.is_unchanged(member.file).unwrap_or(false) {
+                changes.push(InputChange::Changed { path: shown(&member.path) });
+            }
+        }
+        for (name, (file, _)) in &job.tools {
+            if !files.is_unchanged(*file).unwrap_or(false) {
+                changes.push(InputChange::Changed { path: name.clone() });
+            }
+        }
+        let listed = inputs::paths(job.task, files).unwrap_or_default();
+        let known = |path: &Vec<u8>| job.members.binary_search_by(|m| m.path.cmp(path)).is_ok();
+        let added = listed.iter().filter(|path| !known(path));
+        changes.extend(added.map(|path| InputChange::Added { path: shown(path) }));
+        changes
+    }
+
+    fn end_job(&self, job: &Job<'_>, outcome: Outcome, usage: Usage) -> End {
+        self.end(job.task, outcome, usage, job.reasons.clone())
+    }
+
+    fn end(&self, task: &Task, outcome: Outcome, usage: Usage, reasons: Vec<MissReason>) -> End {
+        let end = match outcome {
+            Outcome::Executed | Outcome::Cached | Outcome::UpToDate => End::Good,
+            Outcome::Failed { .. } => End::Bad,
+            Outcome::Cancelled => End::Cancelled,
+        };
+        let task = task.name.clone();
+        self.bench.emitter.emit(Event::TaskFinished { task, outcome, usage, reasons });
+        end
+    }
+}
+
+fn shown(path: &[u8]) -> String {
+    crate::base::text::shown(path).into_owned()
+}
+
+pub(super) fn input_failure(error: &InputError) -> Failure {
+    match error {
+        InputError::ToolMissing(name) => Failure::ToolMissing { name: name.clone() },
+        InputError::Missing(path) => {
+            Failure::Input { path: path.clone(), problem: "it is not there".to_owned() }
+        }
+        InputError::Refused { path, kind } => Failure::Input {
+            path: path.clone(),
+            problem: format!("it is {}, which cannot be hashed", kind.noun()),
+        },
+        InputError::File(error) => {
+            Failure::Input { path: error.path.display().to_string(), problem: chain(error) }
+        }
+        InputError::Pattern(error) => Failure::Files { problem: error.to_string() },
+    }
+}
+
+fn output_failure(error: &OutputError) -> Failure {
+    match error {
+        OutputError::Missing(paths) => Failure::OutputsMissing { paths: paths.clone() },
+        OutputError::Refused { path, problem } => {
+            Failure::OutputRefused { path: path.clone(), problem: problem.clone() }
+        }
+        OutputError::File(error) => Failure::Files { problem: chain(error) },
+    }
+}

@@ -1,0 +1,192 @@
+//! The stream: stamps events and hands them to the observers.
+//!
+//! Until the stream is set going, observers are called at once, in the emitting thread: a run
+//! with nothing to do starts no thread. After that one thread delivers, from a bounded queue, so
+//! that a slow terminal holds up no task; what finds the queue full is dropped and counted.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Event, Summary, Tally};
+use crate::base::clock;
+
+/// How many events may wait for a slow observer.
+const QUEUE: usize = 1 << 16;
+
+/// An event with its place in the stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// Counts from 1 without gaps.
+    pub seq: u64,
+    /// Nanoseconds since 1970.
+    pub time_ns: i64,
+    pub run: String,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Someone who is told. Called from one thread at a time, in the order of `seq`. An error is
+/// final: the observer is not called again, and its message is kept for the run's end.
+pub trait Observer: Send {
+    fn observe(&mut self, event: &Stamped) -> Result<(), String>;
+
+    /// No event comes any more; whatever is held back is written now.
+    fn finish(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// For the message when it fails.
+    fn name(&self) -> &'static str;
+}
+
+struct Listeners {
+    live: Vec<Box<dyn Observer>>,
+    problems: Vec<String>,
+}
+
+impl Listeners {
+    fn deliver(&mut self, event: &Stamped) {
+        let problems = &mut self.problems;
+        self.live.retain_mut(|observer| match observer.observe(event) {
+            Ok(()) => true,
+            Err(problem) => {
+                problems.push(format!("{}: {problem}", observer.name()));
+                false
+            }
+        });
+    }
+}
+
+enum Mode {
+    Inline,
+    Threaded { sender: SyncSender<Stamped>, thread: JoinHandle<Listeners> },
+}
+
+struct Inner {
+    seq: u64,
+    run: String,
+    tally: Tally,
+    /// None only while the mode changes, and after the end.
+    listeners: Option<Listeners>,
+    mode: Mode,
+}
+
+/// Where events go in. Shared by reference between threads.
+pub struct Emitter {
+    inner: Mutex<Inner>,
+    dropped: AtomicU64,
+}
+
+impl Emitter {
+    /// `run` identifies the run in every event.
+    pub fn new(run: String, observers: Vec<Box<dyn Observer>>) -> Self {
+        let listeners = Listeners { live: observers, problems: Vec::new() };
+        Self {
+            inner: Mutex::new(Inner {
+                seq: 0,
+                run,
+                tally: Tally::new(),
+                listeners: Some(listeners),
+                mode: Mode::Inline,
+            }),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// From here on events are delivered by a thread of their own.
+    pub fn go_async(&self) {
+        let mut inner = self.lock();
+        let Some(listeners) = inner.listeners.take() else { return };
+        let (sender, receiver) = mpsc::sync_channel(QUEUE);
+        match thread::Builder::new()
+            .name("events".into())
+            .spawn(move || deliver_all(listeners, &receiver))
+        {
+            Ok(thread) => inner.mode = Mode::Threaded { sender, thread },
+            // Without the thread the observers are gone with the closure; nothing can be shown,
+            // and the engine goes on. The only cause is a machine out of threads.
+            Err(_) => inner.mode = Mode::Inline,
+        }
+    }
+
+    /// Stamps and hands on. Never fails; once the stream goes, never waits.
+    pub fn emit(&self, event: Event) {
+        let mut inner = self.lock();
+        inner.seq += 1;
+        inner.tally.fold(&event);
+        let stamped =
+            Stamped { seq: inner.seq, time_ns: clock::now_ns(), run: inner.run.clone(), event };
+        match &inner.mode {
+            Mode::Threaded { sender, .. } => {
+                // The end of a run must arrive, however slow the terminal is.
+                if matches!(stamped.event, Event::RunFinished { .. }) {
+                    let _ = sender.send(stamped);
+                } else if let Err(TrySendError::Full(_)) = sender.try_send(stamped) {
+                    self.dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Mode::Inline => {
+                if let Some(listeners) = &mut inner.listeners {
+                    listeners.deliver(&stamped);
+                }
+            }
+        }
+    }
+
+    /// The totals of all that was emitted, for a run of this length.
+    pub fn summary(&self, elapsed: Duration) -> Summary {
+        self.lock().tally.summary(elapsed)
+    }
+
+    /// Waits until all is delivered and ends the observers; what went wrong with them, a line
+    /// each. Later events are lost.
+    pub fn finish(&self) -> Vec<String> {
+        let (mode, listeners) = {
+            let mut inner = self.lock();
+            (std::mem::replace(&mut inner.mode, Mode::Inline), inner.listeners.take())
+        };
+        let listeners = match mode {
+            Mode::Inline => listeners,
+            Mode::Threaded { sender, thread } => {
+                drop(sender);
+                thread.join().ok()
+            }
+        };
+        let Some(mut listeners) = listeners else { return Vec::new() };
+        for observer in &mut listeners.live {
+            if let Err(problem) = observer.finish() {
+                listeners.problems.push(format!("{}: {problem}", observer.name()));
+            }
+        }
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        if dropped > 0 {
+            listeners
+                .problems
+                .push(format!("{dropped} events were dropped: a listener was too slow"));
+        }
+        listeners.problems
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn deliver_all(mut listeners: Listeners, receiver: &Receiver<Stamped>) -> Listeners {
+    while let Ok(event) = receiver.recv() {
+        listeners.deliver(&event);
+    }
+    listeners
+}
+
+impl fmt::Debug for Emitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Emitter")
+    }
+}

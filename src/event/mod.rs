@@ -1,0 +1,14 @@
+//! What happened, as plain data, and the stream that carries it.
+//!
+//! Knows nothing of who listens.
+
+mod emit;
+mod kinds;
+mod tally;
+
+pub use emit::{Emitter, Observer, Stamped};
+pub use kinds::{
+    Event, Failure, HitSource, InputChange, MissReason, Outcome, Output, SkipReason, Summary,
+    Timing, Usage,
+};
+pub use tally::Tally;

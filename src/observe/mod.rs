@@ -1,0 +1,21 @@
+//! The listeners of a run: the terminal, JSON lines, the metrics file, the text graph.
+//!
+//! They know events and nothing of what made them.
+
+mod console;
+mod failures;
+mod graph;
+mod json;
+mod metrics;
+mod paint;
+mod sink;
+mod stream;
+mod summary;
+pub mod words;
+
+pub use console::{Console, Detail};
+pub use failures::{FailureKinds, Failures};
+pub use graph::{Graph, Node, Status, Statuses, render_graph};
+pub use json::Json;
+pub use metrics::Metrics;
+pub use paint::{Mark, Paint};

@@ -1,0 +1,192 @@
+//! Building: what is needed, what of it must run, and the running of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::project::Project;
+use super::types::{BuildOptions, Error, Report};
+use crate::base::clock::{self, Stopwatch};
+use crate::base::{Diagnostic, Digest};
+use crate::cache::record::Records;
+use crate::cache::state::State;
+use crate::engine::{self, Bench, Options, Results, Settled};
+use crate::event::{Emitter, Event, Observer};
+use crate::exec::Runner;
+use crate::home::{Home, Lock};
+use crate::store::DiskStore;
+
+/// Between TERM and KILL.
+const GRACE: Duration = Duration::from_secs(5);
+/// Before the first retry.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+impl Project {
+    /// Runs what must run; the observers are told. In a dry run nothing is written.
+    pub fn build(
+        &self,
+        options: &BuildOptions,
+        observers: Vec<Box<dyn Observer>>,
+    ) -> Result<Report, Error> {
+        let watch = Stopwatch::start();
+        let needed = self.needed(&options.targets)?;
+        let home = Home::new(options.cache_dir.as_deref());
+        let emitter = Emitter::new(run_id(), observers);
+        let _lock = if options.dry_run { None } else { Some(take_lock(&home, &emitter)?) };
+        let state = self.state(&home, options.dry_run);
+        state.files.look_at_all(threads());
+        let plan = self.plan(&needed);
+        self.refuse_missing(&needed, &state)?;
+        let (store, records) = (DiskStore::new(&home), Records::new(&home));
+        let bench = Bench {
+            plan,
+            options: engine_options(options),
+            home: &home,
+            state: &state,
+            store: &store,
+            records: &records,
+            environment: &options.environment,
+            emitter: &emitter,
+            results: Results::new(self.graph.len()),
+        };
+        let settled = engine::settle(&bench);
+        let total = plan.in_order().count();
+        let runner = if options.dry_run || settled.count == total {
+            None
+        } else {
+            Some(Runner::new(bench.options.jobs, GRACE).map_err(|source| Error::System {
+                what: "prepare for running commands".to_owned(),
+                source,
+            })?)
+        };
+        self.announce(&bench, options, &settled, runner.as_ref());
+        match runner {
+            Some(runner) => run(&bench, &settled, runner)?,
+            None if options.dry_run => engine::dry_run(&bench, &settled),
+            None => {}
+        }
+        let mut problems = Vec::new();
+        if !options.dry_run
+            && let Err(error) = state.save()
+        {
+            // What was done stands; the next run looks at the files again.
+            problems.push(format!("{error}: {}", error.source));
+        }
+        let summary = emitter.summary(watch.elapsed());
+        emitter.emit(Event::RunFinished { summary: summary.clone() });
+        problems.extend(emitter.finish());
+        Ok(Report { summary, problems })
+    }
+
+    pub(super) fn state(&self, home: &Home, read_only: bool) -> State {
+        let probe = (!read_only).then(|| home.stage());
+        State::load(home.state(&self.path), home.journal(&self.path), probe)
+    }
+
+    /// An error where an input is not there and nothing makes it.
+    fn refuse_missing(&self, needed: &[bool], state: &State) -> Result<(), Error> {
+        let missing = engine::missing_inputs(self.plan(needed), &state.files);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let diagnostics = missing.iter().map(|(task, input, path)| {
+            Diagnostic::new(format!("input `{path}` of task `{}` is missing", task.name))
+                .at(self.manifest.place(input.span), "no such file, and no task makes it")
+                .help(format!(
+                    "create `{path}`, or declare it in the outputs of the task that makes it"
+                ))
+        });
+        Err(Error::MissingInputs(diagnostics.collect()))
+    }
+
+    fn announce(
+        &self,
+        bench: &Bench<'_>,
+        options: &BuildOptions,
+        settled: &Settled,
+        runner: Option<&Runner>,
+    ) {
+        let project = std::env::current_dir().unwrap_or_default();
+        bench.emitter.emit(Event::RunStarted {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            manifest: self.path.display().to_string(),
+            project: project.display().to_string(),
+            jobs: bench.options.jobs,
+            targets: options.targets.clone(),
+            tasks: bench.plan.in_order().count(),
+            dry_run: options.dry_run,
+            force: options.force,
+            containment: runner.map(Runner::containment).unwrap_or_default(),
+        });
+        if settled.count > 0 {
+            let (count, saved_ms) = (settled.count, settled.saved_ms);
+            bench.emitter.emit(Event::TasksUpToDate { count, saved_ms });
+            bench.replay_settled(settled);
+        }
+    }
+}
+
+fn run(bench: &Bench<'_>, settled: &Settled, runner: Runner) -> Result<(), Error> {
+    bench.home.prepare().map_err(|error| cache_error(bench.home.cache_dir(), &error))?;
+    bench.home.sweep();
+    bench.emitter.go_async();
+    engine::execute(bench, settled, runner)
+        .map_err(|error| Error::System { what: error.what.to_owned(), source: error.source })
+}
+
+fn cache_error(cache: &Path, error: &crate::base::FileError) -> Error {
+    Error::Cache {
+        path: cache.to_path_buf(),
+        problem: format!("{error}: {}", error.source),
+        help: vec!["make the folder writable, or name another with `--cache-dir`".to_owned()],
+    }
+}
+
+fn take_lock(home: &Home, emitter: &Emitter) -> Result<Lock, Error> {
+    let mut inside = None;
+    let lock = home.lock(|pid| match pid.filter(|&pid| crate::exec::is_ancestor(pid)) {
+        Some(pid) => {
+            inside = Some(pid);
+            false
+        }
+        None => {
+            emitter.emit(Event::WorkspaceBusy { pid });
+            true
+        }
+    });
+    match (lock?, inside) {
+        (Some(lock), _) => Ok(lock),
+        (None, pid) => Err(Error::Nested { pid: pid.unwrap_or_default() }),
+    }
+}
+
+fn engine_options(options: &BuildOptions) -> Options {
+    Options {
+        jobs: options.jobs.unwrap_or_else(threads).min(Runner::most_slots()).max(1),
+        force: options.force,
+        fail_fast: options.fail_fast,
+        replay: options.replay,
+        timeout: options.timeout,
+        retries: 0,
+        retry_delay: RETRY_DELAY,
+        grace: GRACE,
+    }
+}
+
+/// How many cores there are for us.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// 16 hex digits that no other run has.
+fn run_id() -> String {
+    let seed =
+        format!("{} {} {}", clock::now_ns(), std::process::id(), crate::base::fs::unique_name());
+    let mut hex = Digest::of(seed.as_bytes()).hex();
+    hex.truncate(16);
+    hex
+}
+
+/// What `explain` and `build` share: the options of a run that runs nothing.
+pub(super) fn quiet_options(options: &BuildOptions) -> Options {
+    Options { replay: false, ..engine_options(options) }
+}

@@ -1,0 +1,123 @@
+//! What goes into the verbs, and what comes out.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::{Diagnostic, Digest, FileError, TaskName};
+use crate::config::Environment;
+use crate::event::{MissReason, Summary};
+
+/// Where the manifest is. The project is the folder that the process stands in.
+#[derive(Debug, Clone, Default)]
+pub struct Location {
+    /// None: `manifest.txt` of the project.
+    pub manifest: Option<PathBuf>,
+}
+
+/// How to build.
+#[derive(Debug, Clone, Default)]
+pub struct BuildOptions {
+    pub targets: Vec<String>,
+    /// How many tasks run at a time; none: one for each core.
+    pub jobs: Option<usize>,
+    /// Run everything needed, whatever the cache says.
+    pub force: bool,
+    /// Say what would run and why; write nothing.
+    pub dry_run: bool,
+    /// Start nothing more after the first failure.
+    pub fail_fast: bool,
+    /// Show what a restored or up-to-date task wrote when it ran.
+    pub replay: bool,
+    /// For tasks that set none; none: no limit.
+    pub timeout: Option<Duration>,
+    /// Holds `cas/` and `cache/`; none: `.reprovm` of the project.
+    pub cache_dir: Option<PathBuf>,
+    pub environment: Environment,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub summary: Summary,
+    /// Listeners that failed and the like, a sentence each.
+    pub problems: Vec<String>,
+}
+
+/// A task, for lists and graphs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct TaskInfo {
+    pub name: TaskName,
+    pub description: String,
+    /// Empty: the task only groups its dependencies.
+    pub command: String,
+    /// As the manifest writes them, sorted.
+    pub inputs: Vec<String>,
+    pub outputs: Vec<String>,
+    /// Declared and inferred from files, sorted.
+    pub dependencies: Vec<TaskName>,
+}
+
+/// What is in a task's key and what differs from the last run.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Explanation {
+    pub task: TaskName,
+    /// None while `waits_for` is not empty, or the key cannot be formed (see `problem`).
+    pub key: Option<Digest>,
+    /// The key of the task's last success here.
+    pub last_key: Option<Digest>,
+    /// What is in the key, in its order; the value of an input is its digest.
+    pub parts: Vec<KeyPart>,
+    /// What differs from the last run; empty where nothing does.
+    pub differences: Vec<MissReason>,
+    /// Whether running the build now would not need to run it.
+    pub up_to_date: bool,
+    /// Dependencies that must run first: until then the key is not known.
+    pub waits_for: Vec<TaskName>,
+    /// Why there is no key: a missing input, say.
+    pub problem: Option<String>,
+}
+
+/// One part of a key.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct KeyPart {
+    /// `command`, `shell`, `directory`, `env`, `output`, `input`, `dependency`, `tool`, `platform`.
+    pub what: String,
+    /// Of an input its path, of a variable its name; may be empty.
+    pub name: String,
+    pub value: String,
+}
+
+/// Why a verb could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such manifest.
+    #[error("no manifest at `{}`", path.display())]
+    NoManifest { path: PathBuf, help: Vec<String> },
+    /// Mistakes in the text, or between tasks.
+    #[error("the manifest has mistakes")]
+    Manifest(Vec<Diagnostic>),
+    /// Tasks that need each other.
+    #[error("tasks depend on each other in a cycle")]
+    Cycle(Vec<Diagnostic>),
+    /// Inputs that neither exist nor are made by a task.
+    #[error("inputs are missing")]
+    MissingInputs(Vec<Diagnostic>),
+    /// A target that is no task.
+    #[error("there is no task `{name}` in `{manifest}`")]
+    UnknownTarget { name: String, manifest: String, nearest: Option<String> },
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The store or the records cannot be used at all.
+    #[error("the cache at `{}` cannot be used: {problem}", path.display())]
+    Cache { path: PathBuf, problem: String, help: Vec<String> },
+    /// A task of a run in this project started this run, which would wait for its own end.
+    #[error("a task of process {pid} runs reprovm in the project that this process is building")]
+    Nested { pid: u32 },
+    /// The machine refused something that a run needs.
+    #[error("cannot {what}")]
+    System {
+        what: String,
+        #[source]
+        source: std::io::Error,
+    },
+}

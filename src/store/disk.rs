@@ -1,0 +1,301 @@
+//! The store on the disk. Shared by reference between threads and, by its renames, between
+//! processes.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::base::digest::{CHUNK, read_some};
+use crate::base::fs::{self, Context as _};
+use crate::base::{Digest, FileError, Hasher, stat};
+use crate::home::Home;
+
+/// Up to this size a file is read whole before it is decided whether it must be written.
+const SMALL: u64 = 1 << 20;
+
+/// The objects of one cache folder.
+#[derive(Debug, Clone)]
+pub struct DiskStore {
+    objects: PathBuf,
+    tmp: PathBuf,
+    damaged: PathBuf,
+}
+
+/// Why an object could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    #[error("object {} is not in the store", .0.short())]
+    Missing(Digest),
+    /// The file is there but is not the object; it has been set aside.
+    #[error("object {} at `{}` is damaged: {problem}", digest.short(), path.display())]
+    Damaged { digest: Digest, path: PathBuf, problem: String },
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl DiskStore {
+    pub fn new(home: &Home) -> Self {
+        Self { objects: home.objects(), tmp: home.store_tmp(), damaged: home.damaged() }
+    }
+
+    /// Where the object lies, if it is there.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.objects.join(&hex[..2]).join(&hex[2..])
+    }
+
+    /// Keeps the bytes.
+    pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest, FileError> {
+        let digest = Digest::of(bytes);
+        if self.has(&digest, bytes.len() as u64) {
+            return Ok(digest);
+        }
+        let tmp = self.tmp.join(fs::unique_name());
+        let mut file = fs::create_new(&tmp)?;
+        let written = file.write_all(bytes).at("write", &tmp);
+        self.place(&file, &tmp, written.map(|()| digest))
+    }
+
+    /// Keeps what `file` holds from here on; its digest and length.
+    pub fn put_file(&self, file: &mut File, path: &Path) -> Result<(Digest, u64), FileError> {
+        let length = file.metadata().at("read", path)?.len();
+        if length <= SMALL {
+            let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+            file.read_to_end(&mut bytes).at("read", path)?;
+            return Ok((self.put_bytes(&bytes)?, bytes.len() as u64));
+        }
+        // Large: hashed first where it may be there already, since reading costs less than
+        // writing; else copied and hashed in one pass.
+        let tmp = self.tmp.join(fs::unique_name());
+        let mut out = fs::create_new(&tmp)?;
+        let copied = copy_hashing(file, &mut out);
+        let (digest, total) = match copied {
+            Ok(done) => done,
+            Err(error) => {
+                let _ = fs::remove_file(&tmp);
+                return Err(error.named(path, &tmp));
+            }
+        };
+        if self.has(&digest, total) {
+            fs::remove_file(&tmp)?;
+            return Ok((digest, total));
+        }
+        self.place(&out, &tmp, Ok(digest)).map(|digest| (digest, total))
+    }
+
+    /// Whether a file of that name and length is there. Its bytes are verified when it is read.
+    pub fn has(&self, digest: &Digest, length: u64) -> bool {
+        std::fs::symlink_metadata(self.path(digest))
+            .is_ok_and(|found| found.is_file() && found.len() == length)
+    }
+
+    /// Writes the object to `out`, which is worth nothing unless this succeeds.
+    pub fn fetch(
+        &self,
+        digest: &Digest,
+        length: u64,
+        out: &mut impl Write,
+    ) -> Result<(), FetchError> {
+        let (mut file, path) = self.open(digest, length)?;
+        let problem = match copy_hashing(&mut file, out) {
+            Ok((found, _)) if found == *digest => return Ok(()),
+            Ok(_) => "its bytes have another digest".to_owned(),
+            Err(CopyError::Read(error)) => error.to_string(),
+            Err(CopyError::Write(error)) => {
+                return Err(FileError::new("write a copy of", &path, error).into());
+            }
+        };
+        Err(self.set_aside(digest, path, problem))
+    }
+
+    /// The object's bytes, verified.
+    pub fn fetch_bytes(&self, digest: &Digest, length: u64) -> Result<Vec<u8>, FetchError> {
+        let mut bytes = Vec::with_capacity(usize::try_from(length.min(SMALL)).unwrap_or(0));
+        self.fetch(digest, length, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn open(&self, digest: &Digest, length: u64) -> Result<(File, PathBuf), FetchError> {
+        let path = self.path(digest);
+        // A fifo in the object's place must not hold us up, nor a link lead elsewhere.
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(&path);
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(FetchError::Missing(*digest));
+            }
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => {
+                return Err(self.set_aside(digest, path, "it is no regular file".to_owned()));
+            }
+            Err(error) => return Err(FileError::new("open", &path, error).into()),
+        };
+        let sig = stat::fstat(file.as_fd()).at("examine", &path)?;
+        if !sig.kind().is_file() {
+            return Err(self.set_aside(digest, path, format!("it is {}", sig.kind().noun())));
+        }
+        if sig.size != length {
+            let problem = format!("it has {} bytes instead of {length}", sig.size);
+            return Err(self.set_aside(digest, path, problem));
+        }
+        Ok((file, path))
+    }
+
+    /// Takes a damaged object out of the way, so that the next one who makes it can keep it.
+    fn set_aside(&self, digest: &Digest, path: PathBuf, problem: String) -> FetchError {
+        put_aside(&path, &self.damaged);
+        FetchError::Damaged { digest: *digest, path, problem }
+    }
+
+    /// Gives a finished file its name.
+    fn place(
+        &self,
+        file: &File,
+        tmp: &Path,
+        written: Result<Digest, FileError>,
+    ) -> Result<Digest, FileError> {
+        let placed = written.and_then(|digest| {
+            file.set_permissions(std::fs::Permissions::from_mode(0o444)).at("protect", tmp)?;
+            rename_into(tmp, &self.path(&digest))?;
+            Ok(digest)
+        });
+        if placed.is_err() {
+            let _ = fs::remove_file(tmp);
+        }
+        placed
+    }
+}
+
+/// Renames into a folder that may have to be made first.
+pub(crate) fn rename_into(from: &Path, to: &Path) -> Result<(), FileError> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(folder) = to.parent() {
+                fs::create_private_dir(folder)?;
+            }
+            fs::rename(from, to)
+        }
+        other => other,
+    }
+}
+
+/// Moves what is damaged out of the way, or removes it where that fails; best effort, since what
+/// stays is found damaged again and never used.
+pub(crate) fn put_aside(path: &Path, folder: &Path) {
+    let name = path.file_name().unwrap_or(OsStr::new("object")).to_string_lossy().into_owned();
+    let to = folder.join(format!("{name}.{}", fs::unique_name()));
+    if fs::create_private_dir(folder).and_then(|()| fs::rename(path, &to)).is_err() {
+        let _ = fs::remove_file(path);
+        fs::remove_empty_dir(path);
+    }
+}
+
+enum CopyError {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+impl CopyError {
+    fn named(self, from: &Path, to: &Path) -> FileError {
+        match self {
+            Self::Read(error) => FileError::new("read", from, error),
+            Self::Write(error) => FileError::new("write", to, error),
+        }
+    }
+}
+
+fn copy_hashing(from: &mut File, to: &mut impl Write) -> Result<(Digest, u64), CopyError> {
+    let mut hasher = Hasher::new();
+    let mut total = 0;
+    let left = from.metadata().map_or(0, |meta| meta.len());
+    let mut buffer = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK).saturating_add(1))];
+    loop {
+        let count = read_some(from, &mut buffer).map_err(CopyError::Read)?;
+        if count == 0 {
+            return Ok((hasher.finish(), total));
+        }
+        hasher.update(&buffer[..count]);
+        to.write_all(&buffer[..count]).map_err(CopyError::Write)?;
+        total += count as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Seek as _;
+
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, DiskStore) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let home = Home::new(Some(folder.path()));
+        for made in [home.objects(), home.store_tmp()] {
+            fs::create_private_dir(&made).expect("a folder");
+        }
+        (folder, DiskStore::new(&home))
+    }
+
+    fn put(store: &DiskStore, bytes: &[u8]) -> Digest {
+        store.put_bytes(bytes).expect("room for it")
+    }
+
+    #[test]
+    fn what_is_put_comes_back_and_is_the_bare_bytes() {
+        let (_folder, store) = store();
+        for length in [0, 1, 5000, (SMALL + 10) as usize] {
+            let bytes = vec![7; length];
+            let mut file = tempfile::tempfile().expect("a temporary file");
+            file.write_all(&bytes).expect("room for it");
+            file.rewind().expect("a seekable file");
+            let (digest, size) = store.put_file(&mut file, Path::new("x")).expect("room for it");
+            assert_eq!((digest, size), (Digest::of(&bytes), length as u64));
+            assert_eq!(store.fetch_bytes(&digest, size).expect("the object"), bytes);
+            assert_eq!(fs::read(&store.path(&digest)).expect("the file"), bytes);
+        }
+        assert_eq!(std::fs::read_dir(&store.tmp).expect("the folder").count(), 0);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test damages files")]
+    fn a_damaged_object_is_set_aside_and_can_be_put_again() {
+        let (_folder, store) = store();
+        let digest = put(&store, b"hello");
+        let path = store.path(&digest);
+        for bad in [&b"hellO"[..], b"", b"hello!"] {
+            std::fs::remove_file(&path).expect("the object");
+            std::fs::write(&path, bad).expect("a writable folder");
+            let error = store.fetch_bytes(&digest, 5).expect_err("damage");
+            assert!(matches!(error, FetchError::Damaged { .. }), "{error}");
+            assert!(matches!(store.fetch_bytes(&digest, 5), Err(FetchError::Missing(_))));
+            assert_eq!(put(&store, b"hello"), digest);
+            assert_eq!(store.fetch_bytes(&digest, 5).expect("the object"), b"hello");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test damages files")]
+    fn a_fifo_link_or_folder_in_an_objects_place_is_damage_and_never_followed() {
+        let (folder, store) = store();
+        let digest = put(&store, b"hello");
+        let path = store.path(&digest);
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::write(&elsewhere, b"hello").expect("a writable folder");
+        let plant: [&dyn Fn(); 3] = [
+            &|| nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a fifo"),
+            &|| std::os::unix::fs::symlink(&elsewhere, &path).expect("a link"),
+            &|| std::fs::create_dir(&path).expect("a folder"),
+        ];
+        for plant in plant {
+            std::fs::remove_file(&path).expect("the object");
+            plant();
+            let error = store.fetch_bytes(&digest, 5).expect_err("damage");
+            assert!(matches!(error, FetchError::Damaged { .. }), "{error}");
+            assert_eq!(put(&store, b"hello"), digest);
+        }
+    }
+}

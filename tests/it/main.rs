@@ -1,0 +1,10 @@
+//! The integration tests: one binary, one file a theme. All but `tidy` and `readme` drive the
+//! program as a user does.
+
+#![expect(clippy::disallowed_methods, reason = "tests make files and start programs themselves")]
+
+mod cproject;
+mod examples;
+mod readme;
+mod support;
+mod tidy;

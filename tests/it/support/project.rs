@@ -1,0 +1,190 @@
+//! A project in a temporary folder, with an environment of its own.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+
+use super::{Background, Run, Tree, files_below, picture, source_root};
+
+/// The project's folder, a home beside it, and the program to run. All is removed at the end.
+#[derive(Debug)]
+pub(crate) struct Project {
+    temporary: TempDir,
+    root: PathBuf,
+    program: PathBuf,
+    env: Vec<(OsString, OsString)>,
+}
+
+impl Project {
+    /// An empty project for the program under test.
+    pub(crate) fn new() -> Self {
+        Self::of_program(env!("CARGO_BIN_EXE_reprovm"))
+    }
+
+    /// An empty project for any program.
+    pub(crate) fn of_program(program: impl AsRef<Path>) -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        // The kernel's name of the folder, so that paths in messages compare.
+        let base = temporary.path().canonicalize().expect("the folder just made");
+        let root = base.join("project");
+        let home = base.join("home");
+        fs::create_dir(&root).expect("a folder for the project");
+        fs::create_dir(&home).expect("a folder for the home");
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+        let env =
+            vec![("PATH".into(), path), ("HOME".into(), home.into()), ("LANG".into(), "C".into())];
+        Self { temporary, root, program: program.as_ref().into(), env }
+    }
+
+    /// A copy of one of the examples, without what a build has left there.
+    pub(crate) fn of_example(name: &str) -> Self {
+        let project = Self::new();
+        project.copy(&source_root().join("examples").join(name), "");
+        project
+    }
+
+    /// Copies a folder's files, build products left out, to `to`.
+    pub(crate) fn copy(&self, from: &Path, to: &str) -> &Self {
+        for path in files_below(from, &["out", ".reprovm"]) {
+            let target = self.path(to).join(&path);
+            fs::create_dir_all(target.parent().expect("it lies in the project"))
+                .expect("a folder for it");
+            fs::copy(from.join(&path), target).expect("a copy");
+        }
+        self
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A folder outside the project that goes with it.
+    pub(crate) fn outside(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// Writes a file and the folders above it.
+    pub(crate) fn file(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> &Self {
+        let path = self.path(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).expect("folders for the file");
+        }
+        fs::write(&path, content).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        self
+    }
+
+    /// Writes `manifest.txt`.
+    pub(crate) fn manifest(&self, text: &str) -> &Self {
+        self.file("manifest.txt", text)
+    }
+
+    pub(crate) fn dir(&self, path: impl AsRef<Path>) -> &Self {
+        fs::create_dir_all(self.path(path)).expect("a folder");
+        self
+    }
+
+    /// A link at `path` that says `target`.
+    pub(crate) fn symlink(&self, target: impl AsRef<Path>, path: impl AsRef<Path>) -> &Self {
+        symlink(target, self.path(path)).expect("a link");
+        self
+    }
+
+    pub(crate) fn chmod(&self, path: impl AsRef<Path>, mode: u32) -> &Self {
+        fs::set_permissions(self.path(path), Permissions::from_mode(mode)).expect("a mode");
+        self
+    }
+
+    /// Gives the file a new modification time and leaves its bytes.
+    pub(crate) fn touch(&self, path: impl AsRef<Path>) -> &Self {
+        let file = File::open(self.path(path)).expect("a file to touch");
+        let old = file.metadata().and_then(|data| data.modified()).expect("its time");
+        let new = SystemTime::now().max(old + Duration::from_millis(1));
+        file.set_modified(new).expect("a new time");
+        self
+    }
+
+    /// Removes a file, a link, or a folder with all in it.
+    pub(crate) fn remove(&self, path: impl AsRef<Path>) -> &Self {
+        let path = self.path(path);
+        let folder = path.symlink_metadata().is_ok_and(|data| data.is_dir());
+        let removed = if folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        self
+    }
+
+    pub(crate) fn read(&self, path: impl AsRef<Path>) -> String {
+        String::from_utf8_lossy(&self.bytes(path)).into_owned()
+    }
+
+    pub(crate) fn bytes(&self, path: impl AsRef<Path>) -> Vec<u8> {
+        let path = self.path(path);
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Whether something is there; a link counts wherever it leads.
+    pub(crate) fn exists(&self, path: impl AsRef<Path>) -> bool {
+        self.path(path).symlink_metadata().is_ok()
+    }
+
+    /// The permission bits, of a link its own.
+    pub(crate) fn mode(&self, path: impl AsRef<Path>) -> u32 {
+        let data = self.path(path).symlink_metadata().expect("something is there");
+        data.permissions().mode() & 0o7777
+    }
+
+    /// All that is in the project but `.reprovm`.
+    pub(crate) fn tree(&self) -> Tree {
+        picture(&self.root)
+    }
+
+    /// Sets a variable for the runs that follow.
+    pub(crate) fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
+        self.env.retain(|(known, _)| known != name.as_ref());
+        self.env.push((name.as_ref().into(), value.as_ref().into()));
+        self
+    }
+
+    /// The program in the project's folder, ready to be started by other means.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(args).current_dir(&self.root).env_clear().stdin(Stdio::null());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs the program to its end.
+    #[track_caller]
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Run {
+        self.spawn(args).wait()
+    }
+
+    /// As [`Self::run`], with the events on stdout.
+    #[track_caller]
+    pub(crate) fn json<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Run {
+        self.spawn_json(args).wait()
+    }
+
+    /// Starts the program and comes back at once.
+    pub(crate) fn spawn<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Background {
+        Background::start(self.command(args))
+    }
+
+    /// As [`Self::spawn`], with the events on stdout.
+    pub(crate) fn spawn_json<S: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Background {
+        let mut all: Vec<OsString> = vec!["-o".into(), "json".into()];
+        all.extend(args.into_iter().map(|arg| arg.as_ref().into()));
+        Background::start(self.command(all))
+    }
+}
