@@ -156,8 +156,11 @@ fn overlap(first: Made<'_>, second: Made<'_>) -> Mistake {
 
 /// The order of paths in which a folder is followed by all that is in it.
 fn by_component(a: &[u8], b: &[u8]) -> Ordering {
-    let key = |&byte: &u8| if byte == b'/' { 0 } else { u16::from(byte) + 1 };
-    a.iter().map(key).cmp(b.iter().map(key))
+    let key = |byte: u8| if byte == b'/' { 0 } else { u16::from(byte) + 1 };
+    match a.iter().zip(b).position(|(one, other)| one != other) {
+        Some(at) => key(a[at]).cmp(&key(b[at])),
+        None => a.len().cmp(&b.len()),
+    }
 }
 
 /// Finds inputs of a task that are, hold or match what it makes itself.

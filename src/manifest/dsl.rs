@@ -1,5 +1,4 @@
 //! Our own language into statements. After a mistake reading goes on at the next field or block.
-//!
 //! Knows nothing of what the values mean, and reads no other file.
 
 use super::mistake::{Mistake, Mistakes, quoted};
@@ -7,12 +6,11 @@ use super::raw::{
     BlockKind, Field, Fields, RawField, RawValue, Statement, is_identifier, known_field, let_name,
     pool_name, task_name,
 };
-use super::text::VALUE_MAX;
+use super::text::{Budget, VALUE_MAX};
 use super::{Span, Spanned, list};
 
 /// The words that statements begin with.
 pub(super) const KEYWORDS: [&str; 5] = ["task", "pool", "defaults", "let", "include"];
-
 const FENCE: &str = "```";
 /// The most backquotes of a fence.
 const FENCE_MAX: usize = 8;
@@ -76,6 +74,7 @@ struct Parser<'a, 'm> {
     /// For which numbers of backquotes no closing fence is left, so that none is sought twice.
     unclosed: [bool; FENCE_MAX + 1],
     mistakes: &'m mut Mistakes,
+    budget: &'m mut Budget,
     statements: Vec<Statement>,
 }
 
@@ -85,9 +84,11 @@ pub(super) fn parse(
     text: &str,
     from: usize,
     mistakes: &mut Mistakes,
+    budget: &mut Budget,
 ) -> Vec<Statement> {
     let unclosed = [false; FENCE_MAX + 1];
-    let mut parser = Parser { source, text, at: from, unclosed, mistakes, statements: Vec::new() };
+    let statements = Vec::new();
+    let mut parser = Parser { source, text, at: from, unclosed, mistakes, budget, statements };
     while let Some(line) = parser.next() {
         if !line.is_idle() {
             parser.statement(line);
@@ -97,7 +98,20 @@ pub(super) fn parse(
 }
 
 impl<'a> Parser<'a, '_> {
+    /// Adds a statement; where too many have been read, the rest of the text is left.
+    fn push(&mut self, statement: Statement) {
+        if statement.fits(self.budget, self.mistakes) {
+            self.statements.push(statement);
+        } else {
+            self.at = self.text.len();
+        }
+    }
+
     fn next(&mut self) -> Option<Part<'a>> {
+        if self.mistakes.is_full() {
+            self.mistakes.names_missing = true;
+            self.at = self.text.len();
+        }
         let rest = &self.text.as_bytes()[self.at..];
         if rest.is_empty() {
             return None;
@@ -186,7 +200,7 @@ impl<'a> Parser<'a, '_> {
         let span = self.span(name);
         let name = let_name(name.text, span, self.mistakes);
         if let (Some(name), Some(value)) = (name, value) {
-            self.statements.push(Statement::Let { name, value });
+            self.push(Statement::Let { name, value });
         }
     }
 
@@ -209,7 +223,7 @@ impl<'a> Parser<'a, '_> {
             self.mistakes.add(mistake.help("write `include other.txt`"));
             return;
         }
-        self.statements.push(Statement::Include(Spanned { value: path, span }));
+        self.push(Statement::Include(Spanned { value: path, span }));
     }
 
     /// A block, from what follows its first word on.
@@ -234,16 +248,16 @@ impl<'a> Parser<'a, '_> {
         match kind {
             BlockKind::Task => {
                 if let Some(name) = task_name(name.text, span, self.mistakes) {
-                    self.statements.push(Statement::Task { name, fields });
+                    self.push(Statement::Task { name, fields });
                 }
             }
             BlockKind::Pool => {
                 if let Some(name) = pool_name(name.text, span, self.mistakes) {
-                    self.statements.push(Statement::Pool { name, fields });
+                    self.push(Statement::Pool { name, fields });
                 }
             }
             BlockKind::Defaults if name.text.is_empty() => {
-                self.statements.push(Statement::Defaults { span, fields });
+                self.push(Statement::Defaults { span, fields });
             }
             BlockKind::Defaults => {
                 let mistake = self.mistake(name, "`defaults` has no name");
@@ -482,6 +496,5 @@ fn opens_fence(line: Part<'_>, fence: Part<'_>) -> bool {
 
 /// Whether a line looks like a field that exists.
 fn is_field(line: Part<'_>) -> bool {
-    let (word, rest) = line.split_word();
-    rest.text.starts_with('=') && Field::of(word.text).is_some()
+    matches!(line.split_word(), (word, rest) if rest.text.starts_with('=') && Field::of(word.text).is_some())
 }

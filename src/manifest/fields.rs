@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::list::{self, Items};
 use super::mistake::{Mistake, Mistakes, quoted};
 use super::paths;
-use super::raw::{Field, Fields, RawField, RawValue, Typed};
+use super::raw::{Field, Fields, RawField, RawValue, Typed, too_large};
 use super::text::{Budget, Lets, Text};
 use super::{Input, Span, Spanned};
 use crate::base::{RelPath, TaskName};
@@ -45,10 +45,10 @@ pub(super) struct Block {
 
 /// One entry of a list.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct Entry<'e> {
     /// What stands before the quote: nothing, `!`, or `NAME=`.
-    pub(super) prefix: String,
-    pub(super) value: Vec<u8>,
+    pub(super) prefix: &'e str,
+    pub(super) value: &'e [u8],
     pub(super) quoted: bool,
     pub(super) span: Span,
 }
@@ -65,7 +65,9 @@ pub(super) struct Values<'a> {
     pub(super) mistakes: &'a mut Mistakes,
 }
 
-/// The words that a number of tries and the like may be.
+/// What an entry of a list takes in memory beside its text, roughly.
+const ENTRY_WEIGHT: usize = 100;
+/// The most retries of a task.
 const RETRIES_MAX: u32 = 100;
 
 impl Values<'_> {
@@ -227,10 +229,10 @@ impl Values<'_> {
     }
 
     /// The entries of a list, each read by `read`, doubles left out.
-    fn list<T: Ord + Clone>(
+    fn list<T: Ord>(
         &mut self,
         raw: &RawField,
-        read: fn(&mut Self, &Entry) -> Option<T>,
+        read: fn(&mut Self, &Entry<'_>) -> Option<T>,
     ) -> Vec<Spanned<T>> {
         let mut all = Vec::new();
         self.entries(raw, |values, entry| {
@@ -245,7 +247,7 @@ impl Values<'_> {
         all
     }
 
-    fn entries(&mut self, raw: &RawField, mut take: impl FnMut(&mut Self, &Entry)) {
+    fn entries(&mut self, raw: &RawField, mut take: impl FnMut(&mut Self, &Entry<'_>)) {
         if let RawValue::Typed(typed) = &raw.value
             && let Typed::List(items) = &**typed
         {
@@ -255,12 +257,9 @@ impl Values<'_> {
                 if words.value.starts_with('"') || words.value.starts_with("!\"") {
                     self.items(&Text::spelled(&words.value, words.span), &mut take);
                 } else {
-                    let Spanned { value, span } = words;
-                    let value = value.into_bytes();
-                    self.entry(
-                        Entry { prefix: String::new(), value, quoted: false, span },
-                        &mut take,
-                    );
+                    let value = words.value.as_bytes();
+                    let entry = Entry { prefix: "", value, quoted: false, span: words.span };
+                    self.entry(&entry, &mut take);
                 }
             }
             return;
@@ -270,7 +269,7 @@ impl Values<'_> {
         self.items(&text, &mut take);
     }
 
-    fn items(&mut self, text: &Text<'_>, take: &mut impl FnMut(&mut Self, &Entry)) {
+    fn items(&mut self, text: &Text<'_>, take: &mut impl FnMut(&mut Self, &Entry<'_>)) {
         for item in Items::new(&text.text) {
             if self.budget.is_empty() {
                 return;
@@ -278,12 +277,12 @@ impl Values<'_> {
             match item {
                 Ok(item) => {
                     let entry = Entry {
-                        prefix: item.prefix.to_owned(),
-                        value: item.value.into_owned(),
+                        prefix: item.prefix,
+                        value: &item.value,
                         quoted: item.quoted,
                         span: text.span(item.range),
                     };
-                    self.entry(entry, take);
+                    self.entry(&entry, take);
                 }
                 Err(error) => self.mistakes.add(
                     Mistake::new(text.span(error.range), error.message)
@@ -294,13 +293,12 @@ impl Values<'_> {
         }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "the entry ends here")]
-    fn entry(&mut self, entry: Entry, take: &mut impl FnMut(&mut Self, &Entry)) {
+    fn entry(&mut self, entry: &Entry<'_>, take: &mut impl FnMut(&mut Self, &Entry<'_>)) {
         if entry.value.contains(&0) {
             return self.mistakes.add(nul(entry.span));
         }
-        if self.charge(120 + entry.value.len(), entry.span) {
-            take(self, &entry);
+        if self.charge(ENTRY_WEIGHT + entry.value.len(), entry.span) {
+            take(self, entry);
         }
     }
 
@@ -313,7 +311,7 @@ impl Values<'_> {
             for (name, value) in given {
                 let text = Text::spelled(&value.value, value.span);
                 let Some(value) = self.plain(text) else { continue };
-                if self.charge(120 + name.value.len(), name.span) {
+                if self.charge(ENTRY_WEIGHT + name.value.len(), name.span) {
                     self.pair(&name.value, value.value, name.span, &mut pairs);
                 }
             }
@@ -375,8 +373,8 @@ impl Values<'_> {
 }
 
 /// A text entry; a mistake if it is none.
-fn string(values: &mut Values<'_>, entry: &Entry) -> Option<String> {
-    let text = std::str::from_utf8(&entry.value).ok().map(str::to_owned);
+fn string(values: &mut Values<'_>, entry: &Entry<'_>) -> Option<String> {
+    let text = std::str::from_utf8(entry.value).ok().map(str::to_owned);
     if text.is_none() {
         let mistake = Mistake::new(entry.span, "only paths may have bytes that are not UTF-8");
         values.mistakes.add(mistake.label("not UTF-8"));
@@ -384,7 +382,7 @@ fn string(values: &mut Values<'_>, entry: &Entry) -> Option<String> {
     text
 }
 
-fn task(values: &mut Values<'_>, entry: &Entry) -> Option<TaskName> {
+fn task(values: &mut Values<'_>, entry: &Entry<'_>) -> Option<TaskName> {
     let name = string(values, entry)?;
     match TaskName::parse(&name) {
         Ok(name) => Some(name),
@@ -396,7 +394,7 @@ fn task(values: &mut Values<'_>, entry: &Entry) -> Option<TaskName> {
     }
 }
 
-fn tool(values: &mut Values<'_>, entry: &Entry) -> Option<String> {
+fn tool(values: &mut Values<'_>, entry: &Entry<'_>) -> Option<String> {
     let name = string(values, entry)?;
     if !name.is_empty() && !name.contains('/') {
         return Some(name);
@@ -409,7 +407,7 @@ fn tool(values: &mut Values<'_>, entry: &Entry) -> Option<String> {
     None
 }
 
-fn variable(values: &mut Values<'_>, entry: &Entry) -> Option<String> {
+fn variable(values: &mut Values<'_>, entry: &Entry<'_>) -> Option<String> {
     let name = string(values, entry)?;
     if name.contains('=') || !entry.prefix.is_empty() {
         values.mistakes.add(
@@ -426,18 +424,21 @@ fn nul(span: Span) -> Mistake {
     Mistake::new(span, "a NUL byte cannot be part of a value").label("holds a NUL byte")
 }
 
-/// The mistake that ends the reading of a manifest that no machine should be asked to hold.
-pub(super) fn too_large(span: Span) -> Mistake {
-    Mistake::new(span, "the manifest is too large")
-        .label("up to here it takes more memory than a manifest may")
-        .help("divide the project, or let one task do the work of many")
-}
-
 /// Leaves out what was there before, the order kept.
-fn dedup<T: Ord + Clone>(all: &mut Vec<Spanned<T>>) {
-    if all.len() < 2 {
+fn dedup<T: Ord>(all: &mut Vec<Spanned<T>>) {
+    if all.len() < 16 {
+        let mut at = 1;
+        while at < all.len() {
+            if all[..at].iter().any(|earlier| earlier.value == all[at].value) {
+                all.remove(at);
+            } else {
+                at += 1;
+            }
+        }
         return;
     }
     let mut seen = BTreeSet::new();
-    all.retain(|item| seen.insert(item.value.clone()));
+    let new: Vec<bool> = all.iter().map(|item| seen.insert(&item.value)).collect();
+    let mut new = new.into_iter();
+    all.retain(|_| new.next().unwrap_or(true));
 }

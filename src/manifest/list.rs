@@ -31,11 +31,13 @@ pub(super) struct ItemError {
 pub(super) struct Items<'a> {
     text: &'a str,
     at: usize,
+    /// Up to here no brace closes, so that the search does not cost the square of the text.
+    unclosed: usize,
 }
 
 impl<'a> Items<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, unclosed: 0 }
     }
 
     fn byte(&self, at: usize) -> Option<u8> {
@@ -44,7 +46,7 @@ impl<'a> Items<'a> {
 
     /// Where the bare words that begin at `start` end: before a separator or a quote. A comma
     /// inside `{..}` belongs to a pattern.
-    fn bare_end(&self, start: usize) -> usize {
+    fn bare_end(&mut self, start: usize) -> usize {
         let mut at = start;
         while let Some(byte) = self.byte(at) {
             match byte {
@@ -57,12 +59,19 @@ impl<'a> Items<'a> {
         at
     }
 
-    fn brace_end(&self, open: usize) -> Option<usize> {
-        // No pattern is longer, and the search must not cost the square of the text.
-        let bytes = &self.text.as_bytes()[open..];
-        let bytes = &bytes[..bytes.len().min(crate::base::relpath::NAME_MAX)];
-        let stop = bytes.iter().position(|&b| b == b'}' || b == b'"' || b.is_ascii_whitespace())?;
-        (bytes[stop] == b'}').then_some(open + stop)
+    /// Where the brace at `open` closes in the same entry.
+    fn brace_end(&mut self, open: usize) -> Option<usize> {
+        if open < self.unclosed {
+            return None;
+        }
+        let rest = &self.text.as_bytes()[open..];
+        let ends = |b: &u8| matches!(b, b'}' | b'"') || b.is_ascii_whitespace();
+        let stop = open + rest.iter().position(ends).unwrap_or(rest.len());
+        if self.byte(stop) == Some(b'}') {
+            return Some(stop);
+        }
+        self.unclosed = stop;
+        None
     }
 
     fn skip_to_separator(&mut self) {

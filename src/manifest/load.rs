@@ -6,25 +6,25 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use super::fields::too_large;
 use super::lower::Lowering;
 use super::mistake::{Mistake, Mistakes, quoted};
 use super::raw::Statement;
 use super::source::{Sources, place_in, shown};
 use super::text::Budget;
-use super::{LoadError, Manifest, Span, Spanned, check, dsl, toml};
+use super::{LoadError, Manifest, Spanned, check, dsl, toml};
 use crate::base::fs::Context as _;
 use crate::base::{Diagnostic, FileError};
 
 /// The most bytes of text, all files together.
-const TEXT_MAX: usize = 32 << 20;
+const TEXT_MAX: usize = 24 << 20;
 /// The most files.
 const FILES_MAX: usize = 1000;
 /// The longest chain of files that include each other.
 const DEPTH_MAX: usize = 32;
 /// What tasks may take in memory; see [`Budget`].
-const MEMORY_MAX: usize = 128 << 20;
+const MEMORY_MAX: usize = 96 << 20;
 
 /// A file as it was found: what tells it from others under whatever name, and at most `limit + 1`
 /// of its bytes.
@@ -91,11 +91,13 @@ impl Loader<'_> {
             return;
         };
         let is_toml = path.extension().is_some_and(|extension| extension == "toml");
-        let source = self.sources.add(path, text.into());
+        let source = self.sources.add(path, text);
         self.parents.push(self.chain.last().copied());
         self.chain.push(source);
         self.seen.insert(identity.clone(), Seen::Open(source));
-        for statement in self.parse(source, is_toml) {
+        let statements = self.parse(source, is_toml);
+        self.statements.reserve(statements.len());
+        for statement in statements {
             match statement {
                 Statement::Include(path) => self.include(source, &path),
                 other => self.statements.push((source, other)),
@@ -130,20 +132,11 @@ impl Loader<'_> {
     }
 
     fn parse(&mut self, source: u32, is_toml: bool) -> Vec<Statement> {
-        let text = self.sources.get(source).expect("just added").text.clone();
+        let file = Arc::clone(self.sources.get(source).expect("just added"));
+        let text = &file.text;
         let from = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        let statements = if is_toml {
-            toml::parse(source, &text, from, &mut self.mistakes)
-        } else {
-            dsl::parse(source, &text, from, &mut self.mistakes)
-        };
-        for statement in &statements {
-            if !self.budget.spend(weight(statement)) {
-                self.mistakes.add(too_large(span_of(statement)));
-                return Vec::new();
-            }
-        }
-        statements
+        let parse = if is_toml { toml::parse } else { dsl::parse };
+        parse(source, text, from, &mut self.mistakes, &mut self.budget)
     }
 
     fn include(&mut self, source: u32, include: &Spanned<Vec<u8>>) {
@@ -155,7 +148,7 @@ impl Loader<'_> {
         if self.left == 0 {
             return;
         }
-        if self.chain.len() >= DEPTH_MAX || self.sources.paths().len() >= FILES_MAX {
+        if self.chain.len() >= DEPTH_MAX || self.sources.len() >= FILES_MAX {
             self.mistakes.add(
                 Mistake::new(span, format!("`{quoted}` is one file too many"))
                     .label(format!("at most {FILES_MAX} files, {DEPTH_MAX} inside each other")),
@@ -202,26 +195,6 @@ impl Loader<'_> {
         let mut all = self.unread;
         all.extend(mistakes.into_diagnostics(&self.sources));
         Err(LoadError::Diagnostics(all))
-    }
-}
-
-/// What a statement takes in memory, roughly.
-fn weight(statement: &Statement) -> usize {
-    match statement {
-        Statement::Task { fields, .. } => size_of::<super::Task>() + 200 + 64 * fields.len(),
-        Statement::Pool { fields, .. } | Statement::Defaults { fields, .. } => {
-            300 + 64 * fields.len()
-        }
-        Statement::Let { .. } | Statement::Include(_) => 300,
-    }
-}
-
-fn span_of(statement: &Statement) -> Span {
-    match statement {
-        Statement::Task { name, .. } => name.span,
-        Statement::Pool { name, .. } | Statement::Let { name, .. } => name.span,
-        Statement::Defaults { span, .. } => *span,
-        Statement::Include(path) => path.span,
     }
 }
 

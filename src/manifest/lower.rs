@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::fields::{Block, Common, Values, too_large};
+use super::fields::{Block, Common, Values};
 use super::mistake::{Mistake, Mistakes};
-use super::raw::{Fields, RawValue, Statement};
+use super::raw::{Fields, RawValue, Statement, too_large};
 use super::source::Sources;
 use super::text::{Budget, Lets};
 use super::{Manifest, Pool, Span, Spanned, Task};
@@ -65,6 +65,7 @@ impl<'a> Lowering<'a> {
             if let Statement::Task { name, fields } = statement {
                 tasks.push(self.task(source, name, &fields));
                 if self.budget.is_empty() {
+                    self.mistakes.names_missing = true;
                     break;
                 }
             }

@@ -98,7 +98,7 @@ impl Mistakes {
         self.kept.is_empty()
     }
 
-    /// Whether a further mistake would only be counted.
+    /// Whether a further mistake would only be counted, so that there is no use in reading on.
     pub(super) fn is_full(&self) -> bool {
         self.kept.len() >= KEPT
     }
@@ -136,12 +136,13 @@ impl Mistakes {
         self.kept.sort_by_key(|mistake| {
             (mistake.span.source, mistake.span.start, Reverse(mistake.span.end))
         });
+        let least = if self.is_full() { "at least " } else { "" };
         let more = self.dropped + self.kept.len().saturating_sub(SHOWN);
         self.kept.truncate(SHOWN);
         let mut all: Vec<_> =
             self.kept.into_iter().map(|mistake| diagnostic(mistake, sources)).collect();
         if more > 0 {
-            all.push(Diagnostic::new(format!("and {}", text::count(more, "more mistake"))));
+            all.push(Diagnostic::new(format!("and {least}{}", text::count(more, "more mistake"))));
         }
         all
     }
@@ -199,7 +200,7 @@ mod tests {
         }
         let shown = mistakes.into_diagnostics(&sources);
         assert_eq!(shown.len(), SHOWN + 1);
-        assert_eq!(shown[SHOWN].message, "and 1900 more mistakes");
+        assert_eq!(shown[SHOWN].message, "and at least 1900 more mistakes");
     }
 
     #[test]

@@ -12,12 +12,12 @@ use crate::base::{PathError, RelPath, text};
 use crate::home;
 
 /// What a pattern costs beyond its text: it is compiled later.
-const PATTERN_WEIGHT: usize = 1024;
+const PATTERN_WEIGHT: usize = 200;
 
 /// An entry of `inputs`.
-pub(super) fn input(values: &mut Values<'_>, entry: &Entry) -> Option<Input> {
+pub(super) fn input(values: &mut Values<'_>, entry: &Entry<'_>) -> Option<Input> {
     if entry.quoted {
-        let path = checked(values, &entry.value, entry.span, "an input")?;
+        let path = checked(values, entry.value, entry.span, "an input")?;
         if entry.prefix.is_empty() {
             return Some(Input::Path(path));
         }
@@ -29,7 +29,7 @@ pub(super) fn input(values: &mut Values<'_>, entry: &Entry) -> Option<Input> {
     }
     let (excluded, rest) = match entry.value.strip_prefix(b"!") {
         Some(rest) => (true, rest),
-        None => (false, &entry.value[..]),
+        None => (false, entry.value),
     };
     let path = checked(values, rest, entry.span, "an input")?;
     let pattern = std::str::from_utf8(path.as_bytes()).is_ok_and(has_meta);
@@ -44,12 +44,12 @@ pub(super) fn input(values: &mut Values<'_>, entry: &Entry) -> Option<Input> {
 }
 
 /// An entry of `outputs`.
-pub(super) fn output(values: &mut Values<'_>, entry: &Entry) -> Option<RelPath> {
+pub(super) fn output(values: &mut Values<'_>, entry: &Entry<'_>) -> Option<RelPath> {
     if !entry.prefix.is_empty() {
         values.mistakes.add(half_quoted(entry.span));
         return None;
     }
-    let shown = text::shown(&entry.value).into_owned();
+    let shown = text::shown(entry.value).into_owned();
     if !entry.quoted && has_meta(&shown) {
         values.mistakes.add(
             Mistake::new(entry.span, format!("`{}` is a pattern", quoted(&shown)))
@@ -59,7 +59,7 @@ pub(super) fn output(values: &mut Values<'_>, entry: &Entry) -> Option<RelPath> 
         );
         return None;
     }
-    let path = checked(values, &entry.value, entry.span, "an output")?;
+    let path = checked(values, entry.value, entry.span, "an output")?;
     let reason = if path.is_root() {
         "it is the project itself"
     } else if path.as_bytes().split(|&b| b == b'/').any(|part| part == b".git") {
@@ -146,8 +146,12 @@ fn utf8(values: &mut Values<'_>, path: &RelPath, span: Span) -> Option<String> {
 fn good_pattern(values: &mut Values<'_>, pattern: &str, span: Span) -> Option<()> {
     let weight = PATTERN_WEIGHT + 16 * pattern.len();
     if !values.budget.spend(weight) {
-        values.mistakes.add(super::fields::too_large(span));
+        values.mistakes.add(super::raw::too_large(span));
         return None;
+    }
+    // A pattern of stars and question marks alone is always good.
+    if !pattern.contains(['[', '{', '\\']) {
+        return Some(());
     }
     for part in pattern.split('/').filter(|part| *part != "**" && has_meta(part)) {
         if let Err(error) = GlobBuilder::new(part).literal_separator(true).build() {

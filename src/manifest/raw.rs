@@ -4,7 +4,8 @@
 //! Knows nothing of what the values mean.
 
 use super::mistake::{Mistake, Mistakes, quoted};
-use super::{Span, Spanned};
+use super::text::Budget;
+use super::{Span, Spanned, Task};
 use crate::base::TaskName;
 use crate::base::name::is_name_char;
 
@@ -207,6 +208,47 @@ pub(super) enum Statement {
     Defaults { span: Span, fields: Fields },
     Let { name: Spanned<String>, value: RawValue },
     Include(Spanned<Vec<u8>>),
+}
+
+impl Statement {
+    /// Where it is known by.
+    pub(super) fn span(&self) -> Span {
+        match self {
+            Self::Task { name, .. } => name.span,
+            Self::Pool { name, .. } | Self::Let { name, .. } => name.span,
+            Self::Defaults { span, .. } => *span,
+            Self::Include(path) => path.span,
+        }
+    }
+
+    /// What it takes in memory until it is a task, roughly.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Task { fields, .. } => size_of::<Task>() + 300 + 48 * fields.len(),
+            Self::Pool { fields, .. } | Self::Defaults { fields, .. } => 300 + 48 * fields.len(),
+            Self::Let { .. } | Self::Include(_) => 300,
+        }
+    }
+
+    /// Takes its weight from the budget; where that ends, says so.
+    pub(super) fn fits(&self, budget: &mut Budget, mistakes: &mut Mistakes) -> bool {
+        if budget.is_empty() {
+            return false;
+        }
+        let fits = budget.spend(self.weight());
+        if !fits {
+            mistakes.names_missing = true;
+            mistakes.add(too_large(self.span()));
+        }
+        fits
+    }
+}
+
+/// The mistake that ends the reading of a manifest that no machine should be asked to hold.
+pub(super) fn too_large(span: Span) -> Mistake {
+    Mistake::new(span, "the manifest is too large")
+        .label("up to here it takes more memory than a manifest may")
+        .help("divide the project, or let one task do the work of many")
 }
 
 /// The field of that name, if the block may hold it; a mistake if not.

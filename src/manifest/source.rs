@@ -18,7 +18,7 @@ const WINDOW: usize = 160;
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
-    pub(super) text: Arc<str>,
+    pub(super) text: String,
     /// How many lines end before each block.
     blocks: OnceLock<Vec<u32>>,
 }
@@ -28,7 +28,7 @@ pub(super) struct Source {
 pub struct Sources(Vec<Arc<Source>>);
 
 impl Sources {
-    pub(super) fn add(&mut self, path: PathBuf, text: Arc<str>) -> u32 {
+    pub(super) fn add(&mut self, path: PathBuf, text: String) -> u32 {
         let index = u32::try_from(self.0.len()).expect("the number of files is limited");
         self.0.push(Arc::new(Source { path, text, blocks: OnceLock::new() }));
         index
@@ -36,6 +36,10 @@ impl Sources {
 
     pub(super) fn get(&self, source: u32) -> Option<&Arc<Source>> {
         self.0.get(source as usize)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub(super) fn paths(&self) -> Vec<PathBuf> {

@@ -10,6 +10,7 @@ use super::raw::{
     BlockKind, Fields, Kind, RawField, RawValue, Statement, Typed, known_field, let_name,
     pool_name, task_name,
 };
+use super::text::Budget;
 use super::{Span, Spanned};
 
 /// The tables and the array that a file may have.
@@ -36,6 +37,7 @@ pub(super) fn parse(
     text: &str,
     from: usize,
     mistakes: &mut Mistakes,
+    budget: &mut Budget,
 ) -> Vec<Statement> {
     let mut reader = Reader { source, from, mistakes, statements: Vec::new() };
     let text = &text[from..];
@@ -57,7 +59,11 @@ pub(super) fn parse(
             reader.document(table.get_ref());
         }
     }
-    reader.statements
+    let mut statements = reader.statements;
+    let fitting = statements.iter().take_while(|statement| statement.fits(budget, mistakes));
+    let fitting = fitting.count();
+    statements.truncate(fitting);
+    statements
 }
 
 /// Not fewer than the text has tokens: runs of letters and of blanks count once.
@@ -124,12 +130,7 @@ impl Reader<'_> {
             }
         }
         // The map is sorted by name; statements are read in the order of the text.
-        self.statements.sort_by_key(|statement| match statement {
-            Statement::Task { name, .. } => name.span.start,
-            Statement::Pool { name, .. } | Statement::Let { name, .. } => name.span.start,
-            Statement::Defaults { span, .. } => span.start,
-            Statement::Include(path) => path.span.start,
-        });
+        self.statements.sort_by_key(|statement| statement.span().start);
     }
 
     fn unknown_top(&mut self, key: &Key<'_>, name: &str) {

@@ -1,0 +1,50 @@
+//! Every example of docs/manifest.md, built through the program.
+
+use crate::support::Project;
+
+/// A fenced block: what it is tagged with, and its text.
+fn blocks(section: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut lines = section.lines();
+    while let Some(line) = lines.next() {
+        let fence: String = line.chars().take_while(|&c| c == '`').collect();
+        if fence.len() < 3 {
+            continue;
+        }
+        let text: Vec<&str> = lines.by_ref().take_while(|line| *line != fence).collect();
+        found.push((line[fence.len()..].to_owned(), format!("{}\n", text.join("\n"))));
+    }
+    found
+}
+
+#[test]
+fn every_example_of_the_manifests_page_builds() {
+    let page = include_str!("../../docs/manifest.md");
+    let mut examples = 0;
+    for section in page.split("\n## ").skip(1) {
+        let project = Project::new();
+        let blocks = blocks(section);
+        for (tag, text) in &blocks {
+            if let Some(path) = tag.strip_prefix("file ") {
+                project.file(path, text);
+            }
+        }
+        for (tag, text) in &blocks {
+            let name = match tag.as_str() {
+                "manifest" => "manifest.txt",
+                "manifest.toml" => "manifest.toml",
+                _ => continue,
+            };
+            project.file(name, text);
+            examples += 1;
+            let title = section.lines().next().unwrap_or_default();
+            let first = project.json([name]);
+            first.success();
+            assert!(!first.executed().is_empty(), "{title}: nothing was executed");
+            let second = project.json([name]);
+            second.success();
+            assert!(second.executed().is_empty(), "{title}: executed {:?}", second.executed());
+        }
+    }
+    assert!(examples >= 12, "only {examples} examples were found");
+}
