@@ -1,8 +1,8 @@
 //! What is known of each file: its signature and its digest, so that a file that did not change
 //! costs one look and no hashing. Shared by reference between threads.
 //!
-//! A file is settled at most once a run, so that all keys of a run speak of the same bytes; what
-//! a task makes is put in anew. Knows nothing of tasks.
+//! Whoever forms a key keeps the entries that went into it, and compares with them afterwards.
+//! Knows nothing of tasks.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -186,16 +186,15 @@ impl Files {
         shown_path(&path).exists()
     }
 
-    /// What the path holds; hashes if need be, at most once a run. What is absent is looked for
-    /// again each time, since a task may have made it.
+    /// What the path holds now; looks each time, since a task may have written it without saying
+    /// so, and hashes where the look shows something new.
     pub fn get(&self, id: FileId) -> Result<Entry, FileError> {
         let (path, row) = {
             let table = self.lock();
             (table.paths[id.0 as usize].clone(), table.rows[id.0 as usize])
         };
         let remembered = match row {
-            Row::Settled(entry) if entry.kind() != Kind::Absent => return Ok(entry),
-            Row::Remembered(entry) if entry.trusted => Some(entry),
+            Row::Settled(entry) | Row::Remembered(entry) if entry.trusted => Some(entry),
             _ => None,
         };
         let entry = self.examine(&path, remembered)?;
@@ -229,14 +228,10 @@ impl Files {
         self.intern(&followed(path))
     }
 
-    /// Whether the path still holds what [`Files::get`] said in this run. New times over the same
-    /// bytes are no change.
-    pub fn is_unchanged(&self, id: FileId) -> Result<bool, FileError> {
-        let (path, row) = {
-            let table = self.lock();
-            (table.paths[id.0 as usize].clone(), table.rows[id.0 as usize])
-        };
-        let Row::Settled(entry) = row else { return Ok(true) };
+    /// Whether the path still holds what [`Files::get`] gave. New times over the same bytes are no
+    /// change.
+    pub fn is_unchanged(&self, id: FileId, entry: &Entry) -> Result<bool, FileError> {
+        let path = self.path(id);
         if look(&path).at("examine", &shown_path(&path))? == entry.sig {
             return Ok(true);
         }
@@ -392,17 +387,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_settled_once_and_its_change_is_found() {
+    fn a_change_is_found_and_new_times_are_none() {
         let (folder, files) = table();
         let path = folder.path().join("a");
         std::fs::write(&path, "one").expect("a writable folder");
         let a = id(&files, &path);
-        assert_eq!(files.get(a).expect("a file").digest, Digest::of(b"one"));
-        std::fs::write(&path, "two").expect("a writable folder");
-        assert_eq!(files.get(a).expect("a file").digest, Digest::of(b"one"));
-        assert!(!files.is_unchanged(a).expect("a file"));
+        let one = files.get(a).expect("a file");
+        assert_eq!(one.digest, Digest::of(b"one"));
+        std::fs::write(&path, "three").expect("a writable folder");
+        assert!(!files.is_unchanged(a, &one).expect("a file"));
+        assert_eq!(files.get(a).expect("a file").digest, Digest::of(b"three"));
+        assert!(!files.is_unchanged(a, &one).expect("a file"), "whatever others saw meanwhile");
         std::fs::write(&path, "one").expect("a writable folder");
-        assert!(files.is_unchanged(a).expect("a file"), "the same bytes again");
+        assert!(files.is_unchanged(a, &one).expect("a file"), "the same bytes again");
         files.forget(a);
         assert_eq!(files.get(a).expect("a file").kind(), Kind::File);
     }

@@ -122,8 +122,8 @@ fn named(path: &[u8], files: &Files, effort: Effort) -> Result<Option<(FileId, E
     }
 }
 
-/// The tools of a task by name: the file that each is, and its digest.
-pub type Tools = BTreeMap<String, (FileId, Digest)>;
+/// The tools of a task by name: the file that each is, and what it holds.
+pub type Tools = BTreeMap<String, (FileId, Entry)>;
 
 /// The tools of a task by name, with what they are. None: `Known` was not enough.
 pub fn tools(
@@ -142,7 +142,7 @@ pub fn tools(
         if !entry.kind().is_file() {
             return Err(InputError::ToolMissing(tool.value.clone()));
         }
-        found.insert(tool.value.clone(), (file, entry.digest));
+        found.insert(tool.value.clone(), (file, entry));
     }
     Ok(Some(found))
 }
@@ -194,7 +194,7 @@ pub fn recipe(
         recipe.output(output);
     }
     for (name, (_, content)) in tools {
-        recipe.tool(name, content);
+        recipe.tool(name, &content.digest);
     }
     let mut deps: Vec<&TaskName> = task.deps.iter().map(|dep| &dep.value).collect();
     deps.sort_unstable();

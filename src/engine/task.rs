@@ -225,12 +225,12 @@ impl Worker<'_> {
         for member in &job.members {
             // The times of a folder change with its members, which are looked at themselves.
             let is_dir = member.entry.kind() == crate::base::Kind::Dir;
-            if !is_dir && !files.is_unchanged(member.file).unwrap_or(false) {
+            if !is_dir && !files.is_unchanged(member.file, &member.entry).unwrap_or(false) {
                 changes.push(InputChange::Changed { path: shown(&member.path) });
             }
         }
-        for (name, (file, _)) in &job.tools {
-            if !files.is_unchanged(*file).unwrap_or(false) {
+        for (name, (file, entry)) in &job.tools {
+            if !files.is_unchanged(*file, entry).unwrap_or(false) {
                 changes.push(InputChange::Changed { path: name.clone() });
             }
         }
