@@ -3,12 +3,14 @@
 //!
 //! Knows nothing of what runs in them.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::base::{clock::Stopwatch, fs as files};
@@ -25,6 +27,8 @@ const NEEDED: (u32, u32) = (5, 14);
 #[derive(Debug)]
 pub(super) struct RunGroup {
     folder: PathBuf,
+    /// How many groups of a slot were killed; none: not any.
+    killed: Mutex<BTreeMap<usize, u32>>,
 }
 
 impl RunGroup {
@@ -32,7 +36,7 @@ impl RunGroup {
     pub(super) fn create(id: &str) -> Option<Self> {
         let folder = parent()?.join(format!("reprovm-{id}"));
         files::create_dir_all(&folder).ok()?;
-        let group = Self { folder };
+        let group = Self { folder, killed: Mutex::default() };
         if group.folder.join("cgroup.kill").exists() {
             return Some(group);
         }
@@ -57,8 +61,25 @@ impl RunGroup {
         })
     }
 
+    /// The folder of a slot's present group.
     pub(super) fn slot(&self, slot: usize) -> PathBuf {
-        self.folder.join(format!("slot-{slot}"))
+        let killed = self.killed().get(&slot).copied().unwrap_or(0);
+        self.folder.join(format!("slot-{slot}.{killed}"))
+    }
+
+    /// Kills all that is in the slot's group, what is being born there too, and waits for the
+    /// end of it, but not longer than this. The slot gets a new group: the kernel (6.14 and
+    /// newer) also kills what is born later, by `clone3`, into a group that was killed before.
+    pub(super) fn kill(&self, slot: usize, at_most: Duration) {
+        let folder = self.slot(slot);
+        kill(&folder);
+        wait_until_empty(&folder, at_most);
+        files::remove_empty_dir(&folder);
+        *self.killed().entry(slot).or_default() += 1;
+    }
+
+    fn killed(&self) -> MutexGuard<'_, BTreeMap<usize, u32>> {
+        self.killed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes the groups; those that still hold a process stay.

@@ -229,12 +229,10 @@ impl Runner {
     /// The leader has ended, but is not reaped, so that its group's number is nobody else's. Ends
     /// the rest of the group, and what left it.
     fn end_leftovers(&self, slot: usize, whose: Whose<'_>, patience: Duration) {
-        if let Some(group) = self.cgroup() {
-            let folder = group.slot(slot);
-            if !cgroup::wait_until_empty(&folder, patience) {
-                cgroup::kill(&folder);
-                cgroup::wait_until_empty(&folder, KILLED);
-            }
+        if let Some(group) = self.cgroup()
+            && !cgroup::wait_until_empty(&group.slot(slot), patience)
+        {
+            group.kill(slot, KILLED);
         }
         let watch = Stopwatch::start();
         while watch.elapsed() < KILLED {

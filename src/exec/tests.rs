@@ -467,6 +467,20 @@ fn hundreds_at_once_leave_no_zombie_and_no_descriptor() {
 }
 
 #[test]
+fn a_slot_is_sound_after_what_was_left_behind_was_killed() {
+    for use_cgroup in means() {
+        let runner = runner(1, LONG, use_cgroup);
+        for round in 0..3 {
+            let (ended, output, _) =
+                run_in(&runner, 0, &job("sleep 98741 & echo left")).expect("it starts");
+            assert_eq!((ended, output.as_str()), (Ended::Exit(0), "left\n"), "round {round}");
+            assert_eq!(marked("98741"), BTreeSet::new());
+        }
+        runner.finish();
+    }
+}
+
+#[test]
 fn usage_is_what_the_command_used() {
     let runner = runner(1, LONG, false);
     let text = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
