@@ -1,72 +1,59 @@
 //! The run itself: listeners are chosen by the flags, and the totals become the exit code.
 
 use std::io;
-use std::time::Duration;
 
 use super::args::{Cli, Flags, Format};
 use super::screen::Screen;
-use super::{Failure, exit, list};
-use crate::config::Environment;
+use super::{Call, Failure, exit, list};
 use crate::event::Observer;
 use crate::observe::{Console, Detail, Failures, Graph, Json, Metrics};
 use crate::ops::{BuildOptions, Location, Project};
 
-pub(super) fn run(cli: &Cli, environment: Environment, screen: &Screen) -> Result<u8, Failure> {
+pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let project = Project::load(&Location { manifest: cli.manifest.clone() })?;
-    let options = options(&cli.flags, cli.targets.clone(), environment);
+    let options = options(&cli.flags, cli.targets.clone(), call);
     let (failures, kinds) = Failures::new();
     let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(failures)];
-    listeners(&cli.flags, screen, &mut observers);
+    listeners(&cli.flags, call, &mut observers);
     if cli.flags.graph {
-        observers.push(graph(&project, cli, screen)?);
+        observers.push(graph(&project, cli, &call.screen)?);
     }
     let report = project.build(&options, observers)?;
     for problem in &report.problems {
-        screen.warning(problem);
+        call.screen.warning(problem);
     }
     Ok(exit::of_run(&report.summary, kinds.only_timeouts()))
 }
 
-pub(super) fn options(
-    flags: &Flags,
-    targets: Vec<String>,
-    environment: Environment,
-) -> BuildOptions {
+pub(super) fn options(flags: &Flags, targets: Vec<String>, call: &Call) -> BuildOptions {
     BuildOptions {
         targets,
-        jobs: flags.jobs.map(usize::from),
-        force: flags.force,
         dry_run: flags.dry_run,
-        fail_fast: flags.fail_fast,
-        replay: flags.replay,
-        timeout: flags
-            .timeout
-            .filter(|&seconds| seconds > 0)
-            .map(|seconds| Duration::from_secs(seconds.into())),
-        cache_dir: flags.cache_dir.clone(),
-        environment,
+        command: call.command.clone(),
+        config: call.settings.config.clone(),
+        environment: call.environment.clone(),
     }
 }
 
-fn listeners(flags: &Flags, screen: &Screen, observers: &mut Vec<Box<dyn Observer>>) {
+fn listeners(flags: &Flags, call: &Call, observers: &mut Vec<Box<dyn Observer>>) {
+    let config = &call.settings.config;
     observers.push(match flags.output {
         Format::Json => Box::new(Json::new(io::stdout())),
         Format::Text => {
-            let detail = match (flags.quiet, flags.verbose) {
+            let detail = match (config.output.quiet, config.output.verbose) {
                 (true, _) => Detail::Quiet,
                 (_, true) => Detail::Verbose,
                 _ => Detail::Normal,
             };
-            Box::new(Console::new(io::stderr(), detail, screen.error_paint()))
+            Box::new(Console::new(io::stderr(), detail, call.screen.error_paint()))
         }
     });
-    match &flags.metrics {
-        Some(path) if flags.dry_run => {
-            screen
-                .warning(&format!("a dry run writes nothing, so not `{}` either", path.display()));
-        }
-        Some(path) => observers.push(Box::new(Metrics::new(path.clone()))),
-        None => {}
+    let figures = &config.performance;
+    if figures.enable_metrics && flags.dry_run {
+        let path = figures.metrics_file.display();
+        call.screen.warning(&format!("a dry run writes nothing, so not `{path}` either"));
+    } else if figures.enable_metrics {
+        observers.push(Box::new(Metrics::new(figures.metrics_file.clone())));
     }
 }
 

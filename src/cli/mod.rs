@@ -4,9 +4,12 @@
 
 mod args;
 mod build;
+mod completions;
+mod config;
 mod diagnostics;
 mod exit;
 mod explain;
+mod flags;
 mod list;
 mod screen;
 
@@ -15,9 +18,9 @@ use std::ffi::OsString;
 pub use exit::Code;
 
 use crate::base::fs::{Context as _, FileError};
-use crate::config::Environment;
+use crate::config::{Environment, Settings};
 use crate::ops;
-use args::{Parsed, Verb};
+use args::{Cli, ConfigVerb, Parsed, Verb};
 use screen::Screen;
 
 /// The program from its arguments (the first is its own name) to its exit code.
@@ -26,16 +29,54 @@ pub fn run(args: Vec<OsString>) -> u8 {
         return u8::try_from(ops::guard()).unwrap_or(Code::Unknown as u8);
     }
     let environment = Environment::capture();
-    let may_colour = screen::may_colour(&environment) && !args::forbids_colour(&args);
-    let cli = match args::parse(args, may_colour) {
+    let early = Screen::early(&environment, &args);
+    let command = args::shown(&args);
+    let cli = match args::parse(args, early.may_colour()) {
         Parsed::Run(cli) => cli,
         Parsed::Say { message, failed } => return screen::say(&message, failed),
     };
-    let screen = Screen::new(may_colour);
-    match dispatch(&cli, environment, &screen) {
+    match start(&cli, environment, command, &early) {
         Ok(code) => code,
-        Err(failure) => failure.report(&screen),
+        Err(failure) => failure.report(&early),
     }
+}
+
+/// What all verbs need: the settings, and what they cannot change.
+#[derive(Debug)]
+struct Call {
+    settings: Settings,
+    environment: Environment,
+    /// The command line, without secrets.
+    command: String,
+    screen: Screen,
+}
+
+fn start(
+    cli: &Cli,
+    environment: Environment,
+    command: String,
+    early: &Screen,
+) -> Result<u8, Failure> {
+    match &cli.verb {
+        Some(Verb::Completions { shell }) => return completions::script(*shell, early),
+        Some(Verb::Man) => return completions::man(early),
+        _ => {}
+    }
+    if let Some(folder) = &cli.flags.directory {
+        std::env::set_current_dir(folder).at("enter the folder", folder)?;
+    }
+    if let Some(Verb::Config(ConfigVerb::Check { file })) = &cli.verb {
+        return config::check(file, &cli.flags, early);
+    }
+    let entries = flags::entries(&cli.flags).map_err(ops::Error::Config)?;
+    let settings = ops::load_settings(&environment, cli.flags.config.as_deref(), entries)?;
+    let screen = Screen::new(&environment, settings.config.logging.log_colors);
+    if !settings.config.output.quiet {
+        for warning in &settings.warnings {
+            screen.error(&diagnostics::warning(warning, screen.error_paint()));
+        }
+    }
+    dispatch(cli, &Call { settings, environment, command, screen })
 }
 
 /// Why the program ends early.
@@ -74,19 +115,19 @@ impl Failure {
     }
 }
 
-fn dispatch(cli: &args::Cli, environment: Environment, screen: &Screen) -> Result<u8, Failure> {
-    if let Some(folder) = &cli.flags.directory {
-        std::env::set_current_dir(folder).at("enter the folder", folder)?;
-    }
+fn dispatch(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     match &cli.verb {
-        Some(Verb::Explain(what)) => explain::run(&cli.flags, what, environment, screen),
-        None if cli.flags.list_tasks => list::run(cli, screen),
-        None => build::run(cli, environment, screen).map_err(|failure| suggest_verb(failure, cli)),
+        Some(Verb::Explain(what)) => explain::run(&cli.flags, what, call),
+        Some(Verb::Config(verb)) => config::run(verb, &cli.flags, call),
+        // They need no settings, and were answered before those were read.
+        Some(Verb::Completions { .. } | Verb::Man) => Ok(Code::Success as u8),
+        None if cli.flags.list_tasks => list::run(cli, &call.screen),
+        None => build::run(cli, call).map_err(|failure| suggest_verb(failure, cli)),
     }
 }
 
 /// A mistyped verb is taken for a manifest that is not there.
-fn suggest_verb(failure: Failure, cli: &args::Cli) -> Failure {
+fn suggest_verb(failure: Failure, cli: &Cli) -> Failure {
     match failure {
         Failure::Ops(ops::Error::NoManifest { path, mut help }) => {
             let given = cli.manifest.as_deref().and_then(|path| path.to_str());

@@ -1,35 +1,54 @@
 //! The standard streams: whether they are coloured, and writing to them. A reader that has gone
 //! is no error.
 
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
-use super::Failure;
 use super::exit::Code;
+use super::{Failure, args};
 use crate::config::Environment;
 use crate::observe::Paint;
 
-/// Whether the environment leaves colours on.
-pub(super) fn may_colour(environment: &Environment) -> bool {
-    let empty = |name: &str| environment.get(name).is_none_or(|value| value.is_empty());
+/// Whether the environment leaves colours on, the settings aside.
+fn may_colour(environment: &Environment) -> bool {
+    let is = |name: &str, text: &str| environment.get(name).is_some_and(|value| value == text);
+    environment.get("NO_COLOR").is_none_or(|value| value.is_empty()) && !is("TERM", "dumb")
+}
+
+/// Whether the arguments and the environment leave colours on, before the settings are known.
+fn early_colour(environment: &Environment, args: &[OsString]) -> bool {
     let ours = environment.get("REPROVM_NO_COLOR").is_none_or(|value| {
         ["", "0", "false", "no", "off"].iter().any(|off| value.eq_ignore_ascii_case(off))
     });
-    empty("NO_COLOR") && ours && environment.get("TERM").is_none_or(|term| term != "dumb")
+    may_colour(environment) && ours && !args::forbids_colour(args)
 }
 
 /// Where the program writes.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Screen {
+    may_colour: bool,
     out: bool,
     err: bool,
 }
 
 impl Screen {
-    pub(super) fn new(may_colour: bool) -> Self {
+    /// For what is said before the settings are known.
+    pub(super) fn early(environment: &Environment, args: &[OsString]) -> Self {
+        Self::new(environment, early_colour(environment, args))
+    }
+
+    pub(super) fn new(environment: &Environment, colours: bool) -> Self {
+        let may_colour = colours && may_colour(environment);
         Self {
+            may_colour,
             out: may_colour && io::stdout().is_terminal(),
             err: may_colour && io::stderr().is_terminal(),
         }
+    }
+
+    /// Whether anything may be coloured, terminals aside.
+    pub(super) fn may_colour(&self) -> bool {
+        self.may_colour
     }
 
     pub(super) fn output_paint(&self) -> Paint {
@@ -76,9 +95,8 @@ mod tests {
     #[test]
     fn the_environment_can_forbid_colours() {
         let case = |pairs: &[(&str, &str)]| {
-            may_colour(&Environment::from_pairs(
-                pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())),
-            ))
+            let pairs = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            early_colour(&Environment::from_pairs(pairs), &[])
         };
         assert!(case(&[]));
         assert!(case(&[("TERM", "xterm"), ("NO_COLOR", ""), ("REPROVM_NO_COLOR", "0")]));

@@ -104,13 +104,24 @@ pub enum Event {
     CancelRequested {
         signal: i32,
     },
-    /// Another run, of this process if it is known, has the workspace; this one waits.
+    /// Another run has the workspace, the holder's if it says so; this one waits.
     WorkspaceBusy {
-        pid: Option<u32>,
+        holder: Option<Holder>,
     },
     RunFinished {
         summary: Summary,
     },
+}
+
+/// A run that has the workspace, by its own account.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Holder {
+    pub pid: u32,
+    /// When it began, as `2024-11-16T14:30:00Z`.
+    pub since: String,
+    pub host: String,
+    /// Its command line.
+    pub command: String,
 }
 
 /// Where a hit came from.

@@ -8,7 +8,7 @@ mod tally;
 
 pub use emit::{Emitter, Observer, Stamped};
 pub use kinds::{
-    Event, Failure, HitSource, InputChange, MissReason, Outcome, Output, SkipReason, Summary,
-    Timing, Usage,
+    Event, Failure, HitSource, Holder, InputChange, MissReason, Outcome, Output, SkipReason,
+    Summary, Timing, Usage,
 };
 pub use tally::Tally;

@@ -400,7 +400,7 @@ impl<W: Write + Send> Observer for Console<W> {
             Event::CacheDegraded { problem } => self.warn(words::degraded(problem)),
             Event::TaskPlanned { .. } => self.planned(event),
             Event::CancelRequested { signal } => self.cancelled(*signal),
-            Event::WorkspaceBusy { pid } => self.warn(words::busy(*pid)),
+            Event::WorkspaceBusy { holder } => self.warn(words::busy(holder.as_ref())),
             Event::RunFinished { summary } => self.run_finished(summary),
         }
     }

@@ -16,7 +16,7 @@ impl Project {
     pub fn explain(&self, options: &BuildOptions, task: &str) -> Result<Explanation, Error> {
         let id = self.find(task)?;
         let needed = self.graph.needed(&[id]);
-        let home = Home::new(options.cache_dir.as_deref());
+        let home = Home::new(Some(&options.config.cache.cache_dir));
         let state = self.state(&home, true);
         state.files.look_at_all(1);
         let (store, records) = (DiskStore::new(&home), Records::new(&home));

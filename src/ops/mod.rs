@@ -5,9 +5,11 @@
 mod build;
 mod explain;
 mod project;
+mod settings;
 mod types;
 
 pub use project::Project;
+pub use settings::load_settings;
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
 
 /// The life of the process that outlives ours to end what we started. Returns its exit code.

@@ -25,6 +25,17 @@ pub(crate) fn source_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Holds that a file of the source is as it is made; with `UPDATE=1` it is written instead.
+#[track_caller]
+pub(crate) fn generated(path: &str, text: &str) {
+    let file = source_root().join(path);
+    if std::env::var_os("UPDATE").is_some_and(|value| value == "1") {
+        std::fs::write(&file, text).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+    let is = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(is == text, "{path} is not as it is made: run `UPDATE=1 cargo test`, and look at it");
+}
+
 /// The regular files below `folder`, sorted, relative to it; folders of the given names are not
 /// entered.
 pub(crate) fn files_below(folder: &Path, skipped: &[&str]) -> Vec<PathBuf> {

@@ -36,8 +36,13 @@ impl Project {
         fs::create_dir(&root).expect("a folder for the project");
         fs::create_dir(&home).expect("a folder for the home");
         let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-        let env =
-            vec![("PATH".into(), path), ("HOME".into(), home.into()), ("LANG".into(), "C".into())];
+        // The settings of the machine that the tests run on are not theirs.
+        let env = vec![
+            ("PATH".into(), path),
+            ("HOME".into(), home.into()),
+            ("LANG".into(), "C".into()),
+            ("REPROVM_SYSTEM_CONFIG".into(), "".into()),
+        ];
         Self { temporary, root, program: program.as_ref().into(), env }
     }
 

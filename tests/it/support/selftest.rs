@@ -125,7 +125,8 @@ fn a_run_sees_a_clean_environment() {
     let mut project = shell();
     project.env("EXTRA", "1").env("EXTRA", "2");
     let names = project.run(["-c", "env | cut -d= -f1 | sort"]).success().out();
-    let known = ["EXTRA", "HOME", "LANG", "PATH", "PWD", "SHLVL", "OLDPWD", "_"];
+    let known =
+        ["EXTRA", "HOME", "LANG", "PATH", "PWD", "REPROVM_SYSTEM_CONFIG", "SHLVL", "OLDPWD", "_"];
     assert!(names.lines().all(|name| known.contains(&name)), "{names}");
     project.run(["-c", "echo $EXTRA"]).stdout("2\n");
     let home = project.run(["-c", "echo $HOME"]).out();
