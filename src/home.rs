@@ -208,7 +208,8 @@ fn read_holder(file: &mut File) -> Option<Holder> {
     Some(Holder { pid, since: next(), host: next(), command: next() })
 }
 
-fn host() -> String {
+/// The name of this machine, as a holder of the lock writes it.
+pub fn host() -> String {
     nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 

@@ -13,7 +13,7 @@ use crate::config::Wait;
 use crate::engine::{self, Bench, Options, Results, Settled};
 use crate::event::{Emitter, Event, Observer};
 use crate::exec::Runner;
-use crate::home::{Home, Lock, LockError};
+use crate::home::{self, Home, Lock, LockError};
 use crate::store::DiskStore;
 
 impl Project {
@@ -141,7 +141,9 @@ fn take_lock(home: &Home, emitter: &Emitter, options: &BuildOptions) -> Result<L
     let patience = patience.map_or(Duration::MAX, Duration::from_secs);
     let mut inside = None;
     let lock = home.lock(&options.command, |holder| {
-        let ancestor = holder.map(|holder| holder.pid).filter(|&pid| crate::exec::is_ancestor(pid));
+        // On another machine, or in another container, the number is another process's.
+        let near = holder.filter(|holder| holder.host == home::host());
+        let ancestor = near.map(|holder| holder.pid).filter(|&pid| crate::exec::is_ancestor(pid));
         if let Some(pid) = ancestor {
             inside = Some(pid);
             return Duration::ZERO;

@@ -3,10 +3,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests make files and start programs themselves")]
 
+mod commands;
 mod config;
 mod cproject;
 mod docs;
 mod examples;
+mod locks;
 mod readme;
 mod support;
 mod tidy;
