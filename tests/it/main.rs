@@ -6,6 +6,8 @@
 mod cproject;
 mod docs;
 mod examples;
+mod keys;
+mod misses;
 mod readme;
 mod support;
 mod tidy;

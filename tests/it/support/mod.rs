@@ -2,6 +2,7 @@
 //! what they said, and pictures of the tree. Knows nothing of what is tested.
 
 mod background;
+mod cache;
 mod cproject;
 mod project;
 mod run;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use background::{Background, wait_until};
+pub(crate) use cache::{assert_sound_objects, hex_digest};
 pub(crate) use cproject::CProject;
 pub(crate) use project::Project;
 pub(crate) use run::{Run, Summary};
