@@ -264,9 +264,19 @@ pub enum SkipReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum InputChange {
-    Changed { path: String },
-    Added { path: String },
-    Removed { path: String },
+    Changed {
+        path: String,
+    },
+    Added {
+        path: String,
+    },
+    Removed {
+        path: String,
+    },
+    /// It holds the same bytes as before, but the task may have read others in between.
+    Touched {
+        path: String,
+    },
 }
 
 /// What a command wrote.

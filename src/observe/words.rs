@@ -127,6 +127,7 @@ fn change(change: &InputChange) -> String {
         InputChange::Changed { path } => format!("{} changed while it ran", quoted(path)),
         InputChange::Added { path } => format!("{} was added while it ran", quoted(path)),
         InputChange::Removed { path } => format!("{} was removed while it ran", quoted(path)),
+        InputChange::Touched { path } => format!("{} was written to while it ran", quoted(path)),
     }
 }
 

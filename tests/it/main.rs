@@ -8,6 +8,7 @@ mod docs;
 mod examples;
 mod keys;
 mod misses;
+mod races;
 mod readme;
 mod support;
 mod tidy;
