@@ -158,6 +158,14 @@ pub fn is_beneath(path: &Path) -> bool {
     }
 }
 
+/// Whether the way to `path` goes through a link that leads out of the process's folder. What is
+/// not there yet, or is no folder, leads nowhere.
+pub fn leads_out(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let error = folder.and_then(|folder| open_beneath(folder).err());
+    error.is_some_and(|error| matches!(error.raw_os_error(), Some(libc::EXDEV | libc::ELOOP)))
+}
+
 /// A folder below the process's own, opened so that no link leads out on the way: what is done
 /// relative to it stays inside, whatever happens to the names meanwhile.
 pub fn open_beneath(folder: &Path) -> io::Result<OwnedFd> {

@@ -67,6 +67,9 @@ impl Worker<'_> {
                 self.end(task, Outcome::UpToDate, Usage::default(), Vec::new())
             }
             Lookup::Restored { record, made, restored } => self.hit(&job, &record, made, restored),
+            Lookup::Blocked(failure) => {
+                self.end_job(&job, Outcome::Failed { failure }, Usage::default())
+            }
             Lookup::Miss(reasons) => {
                 job.reasons = reasons;
                 self.miss(&job, slot)
@@ -174,7 +177,14 @@ impl Worker<'_> {
         let made = job.row.made.iter().filter(|made| made.owned);
         own.extend(made.map(|made| made.output.path.as_bytes().to_vec()));
         outputs::clear(job.task, &own, &bench.state.files)?;
-        outputs::take_stock(job.task)
+        let before = outputs::take_stock(job.task)?;
+        let mut files = job.row.made.iter().map(|made| &made.output);
+        match files
+            .find(|file| file.kind != Kind::Dir && before.kind(file.path.as_bytes()) == Kind::Dir)
+        {
+            Some(file) => Err(outputs::folder_in_the_way(&file.path)),
+            None => Ok(before),
+        }
     }
 
     /// After the command succeeded: collects the outputs, keeps them and the record, and notes

@@ -180,6 +180,10 @@ pub enum MissReason {
     StoreDamaged {
         what: String,
     },
+    /// It was found, but its files could not be read or put into place.
+    NotRestored {
+        problem: String,
+    },
     /// The form of keys changed with the program's version.
     KeyVersionChanged,
 }

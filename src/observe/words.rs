@@ -46,6 +46,9 @@ pub fn full_reason(reason: &MissReason) -> String {
         MissReason::OutputMissing { path } => format!("output {} missing", quoted(path)),
         MissReason::OutputEdited { path } => format!("output {} edited", quoted(path)),
         MissReason::StoreDamaged { what } => format!("cache damaged: {}", shown(what.as_bytes())),
+        MissReason::NotRestored { problem } => {
+            format!("could not be restored: {}", shown(problem.as_bytes()))
+        }
         MissReason::KeyVersionChanged => "cache key version changed".into(),
     }
 }

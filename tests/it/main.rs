@@ -10,5 +10,6 @@ mod keys;
 mod misses;
 mod races;
 mod readme;
+mod restore;
 mod support;
 mod tidy;
