@@ -176,14 +176,20 @@ impl Bench<'_> {
         if !self.options.replay || record.log_size == 0 {
             return;
         }
-        let output = if record.log_size <= super::attempt::SHOWN_WHOLE {
-            match self.store.fetch_bytes(&record.log, record.log_size) {
-                Ok(bytes) => Log::Bytes(bytes.into()),
-                Err(_) => return,
-            }
+        let fetched = if record.log_size <= super::attempt::SHOWN_WHOLE {
+            let bytes = self.store.fetch_bytes(&record.log, record.log_size);
+            bytes.map(|bytes| Log::Bytes(bytes.into()))
         } else {
             let path = self.store.path(&record.log).display().to_string();
-            Log::File { path, len: record.log_size }
+            let verified = self.store.fetch(&record.log, record.log_size, &mut std::io::sink());
+            verified.map(|()| Log::File { path, len: record.log_size })
+        };
+        let output = match fetched {
+            Ok(output) => output,
+            Err(FetchError::Damaged { path, problem, .. }) => {
+                return self.say_damaged("log", path.display().to_string(), problem);
+            }
+            Err(_) => return,
         };
         self.emitter.emit(Event::TaskOutput { task: name.clone(), replayed: true, output });
     }

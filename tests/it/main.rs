@@ -4,6 +4,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests make files and start programs themselves")]
 
 mod cproject;
+mod damage;
+mod disk;
 mod docs;
 mod examples;
 mod keys;

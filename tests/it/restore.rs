@@ -358,3 +358,20 @@ fn a_lost_log_costs_a_run_only_where_it_is_asked_for() {
     let lying = project.run(["--replay", "manifest.txt"]);
     lying.success().stderr_lacks("lies!").stdout_lacks("lies!");
 }
+
+#[test]
+fn a_large_log_is_verified_before_it_is_shown_again() {
+    let project = built("head -c 2000000 /dev/zero | tr '\\0' x; cp in out", "out");
+    let log = project.object_of(&[b'x'; 2_000_000]);
+    let run = project.json(["--replay", "manifest.txt"]);
+    assert_eq!(run.executed_nothing().events_of("task_output").len(), 1);
+    let mut bytes = fs::read(&log).expect("the log");
+    bytes[1_500_000] = b'y';
+    fs::remove_file(&log).and_then(|()| fs::write(&log, bytes)).expect("the log");
+    let run = project.json(["--replay", "manifest.txt"]);
+    assert!(run.executed_nothing().events_of("task_output").is_empty());
+    assert_eq!(run.events_of("cache_damaged")[0]["what"], "log");
+    // It is gone then, and made again where it is asked for.
+    assert_eq!(project.json(["--replay", "manifest.txt"]).success().executed(), ["t"]);
+    assert!(log.exists());
+}

@@ -7,6 +7,7 @@ mod cproject;
 mod project;
 mod run;
 mod selftest;
+mod tmpfs;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ pub(crate) use cache::{assert_sound_objects, hex_digest};
 pub(crate) use cproject::CProject;
 pub(crate) use project::Project;
 pub(crate) use run::{Run, Summary};
+pub(crate) use tmpfs::Tmpfs;
 pub(crate) use tree::{Entry, Tree, assert_same_tree, picture};
 
 /// What takes longer than this hangs: it is killed, and the test fails.
