@@ -162,6 +162,11 @@ pub enum MissReason {
         was: Option<String>,
         now: Option<String>,
     },
+    /// A variable that is not set was named in the manifest, or is no longer named there.
+    EnvDeclared {
+        name: String,
+        declared: bool,
+    },
     ToolChanged {
         name: String,
     },

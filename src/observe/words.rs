@@ -41,6 +41,12 @@ pub fn full_reason(reason: &MissReason) -> String {
         MissReason::EnvChanged { name, was, now } => {
             format!("{} {} -> {}", quoted(name), value(was.as_deref()), value(now.as_deref()))
         }
+        MissReason::EnvDeclared { name, declared: true } => {
+            format!("{} declared (unset)", quoted(name))
+        }
+        MissReason::EnvDeclared { name, declared: false } => {
+            format!("{} no longer declared (unset)", quoted(name))
+        }
         MissReason::ToolChanged { name } => format!("tool {} changed", quoted(name)),
         MissReason::DependencyChanged { task } => format!("result of `{task}` changed"),
         MissReason::OutputMissing { path } => format!("output {} missing", quoted(path)),

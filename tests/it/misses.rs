@@ -317,6 +317,18 @@ fn a_change_of_the_environment_or_a_tool_is_named() {
             "`MORE` unset -> 1",
         ),
         row(
+            "a variable that is passed on and not set",
+            |p| replace(p, "pass_env = PASSED", "pass_env = PASSED MORE"),
+            json!({"reason": "env_declared", "name": "MORE", "declared": true}),
+            "`MORE` declared (unset)",
+        ),
+        row(
+            "one that is passed on no more",
+            |p| replace(p, "  pass_env = PASSED\n", ""),
+            json!({"reason": "env_declared", "name": "PASSED", "declared": false}),
+            "`PASSED` no longer declared (unset)",
+        ),
+        row(
             "a tool with other bytes",
             |p| {
                 p.file(p.outside().join("tools/helper"), "#!/bin/sh\n:\n");
