@@ -41,6 +41,15 @@ impl Entry {
         Self { sig: Sig::ABSENT, digest: Digest::from_bytes([0; 32]), trusted: true };
 }
 
+/// What became of a path since it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    Same,
+    /// It holds the same bytes and was written to: for a while it may have held others.
+    Touched,
+    Changed,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Row {
     Unknown,
@@ -228,19 +237,18 @@ impl Files {
         self.intern(&followed(path))
     }
 
-    /// Whether the path still holds what [`Files::get`] gave. New times over the same bytes are no
-    /// change.
-    pub fn is_unchanged(&self, id: FileId, entry: &Entry) -> Result<bool, FileError> {
+    /// What became of the path since [`Files::get`] gave the entry.
+    pub fn since(&self, id: FileId, entry: &Entry) -> Result<Since, FileError> {
         let path = self.path(id);
         if look(&path).at("examine", &shown_path(&path))? == entry.sig {
-            return Ok(true);
+            return Ok(Since::Same);
         }
         let now = self.examine(&path, None)?;
         if now.kind() == entry.kind() && now.digest == entry.digest {
             self.put(id, now);
-            return Ok(true);
+            return Ok(Since::Touched);
         }
-        Ok(false)
+        Ok(Since::Changed)
     }
 
     /// Says what the path holds from now on.
@@ -387,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_found_and_new_times_are_none() {
+    fn a_change_is_found_also_one_that_was_taken_back() {
         let (folder, files) = table();
         let path = folder.path().join("a");
         std::fs::write(&path, "one").expect("a writable folder");
@@ -395,11 +403,14 @@ mod tests {
         let one = files.get(a).expect("a file");
         assert_eq!(one.digest, Digest::of(b"one"));
         std::fs::write(&path, "three").expect("a writable folder");
-        assert!(!files.is_unchanged(a, &one).expect("a file"));
+        assert_eq!(files.since(a, &one).expect("a file"), Since::Changed);
         assert_eq!(files.get(a).expect("a file").digest, Digest::of(b"three"));
-        assert!(!files.is_unchanged(a, &one).expect("a file"), "whatever others saw meanwhile");
+        // Whatever others saw meanwhile.
+        assert_eq!(files.since(a, &one).expect("a file"), Since::Changed);
         std::fs::write(&path, "one").expect("a writable folder");
-        assert!(files.is_unchanged(a, &one).expect("a file"), "the same bytes again");
+        assert_eq!(files.since(a, &one).expect("a file"), Since::Touched);
+        let again = files.get(a).expect("a file");
+        assert_eq!(files.since(a, &again).expect("a file"), Since::Same);
         files.forget(a);
         assert_eq!(files.get(a).expect("a file").kind(), Kind::File);
     }

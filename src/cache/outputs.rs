@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
+use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -43,6 +44,11 @@ impl Before {
         Self(paths.into_iter().map(|path| (path, Sig::ABSENT)).collect())
     }
 
+    /// What lay there.
+    pub fn kind(&self, path: &[u8]) -> Kind {
+        self.0.get(path).map_or(Kind::Absent, Sig::kind)
+    }
+
     fn holds(&self, path: &[u8]) -> bool {
         self.0.contains_key(path)
     }
@@ -68,6 +74,23 @@ pub enum OutputError {
     Refused { path: String, problem: String },
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+/// An error where the way to an output leads out of the project: neither we nor the command may
+/// write there.
+pub fn check_way(output: &RelPath) -> Result<(), FileError> {
+    if fs::leads_out(output.as_path()) {
+        let why = "a folder on the way is a symbolic link that leads out of the project";
+        return Err(FileError::new("reach", output.as_path(), io::Error::other(why)));
+    }
+    Ok(())
+}
+
+/// A folder with foreign files lies where a task makes a file. It must not run: many commands
+/// would put their file into the folder.
+pub fn folder_in_the_way(output: &RelPath) -> FileError {
+    let why = "a folder with files that the task did not make is in its place; move it away";
+    FileError::new("make the file", output.as_path(), io::Error::other(why))
 }
 
 /// For file work: the project itself is `.`.
@@ -102,6 +125,9 @@ pub fn take_stock(task: &Task) -> Result<Before, FileError> {
 /// Removes what the task's earlier run made, so that nothing stale survives, and makes the
 /// folders that the outputs will lie in.
 pub fn clear(task: &Task, own: &[Vec<u8>], files: &Files) -> Result<(), FileError> {
+    for output in &task.outputs {
+        check_way(&output.value)?;
+    }
     remove_all(own, files)?;
     for output in &task.outputs {
         if let Some(folder) = output.value.parent() {

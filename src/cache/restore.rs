@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::expand;
 use super::files::{Entry, FileId, Files};
 use super::outputs::{self, Made};
 use super::record::{Output, Record};
@@ -26,6 +27,9 @@ pub enum RestoreError {
     NotOurs(String),
     #[error("link `{0}` leads out of the project")]
     LeadsOut(String),
+    /// Something of the user's is where an output goes. The command must not run either.
+    #[error(transparent)]
+    Blocked(FileError),
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -70,6 +74,9 @@ pub fn restore(
         .filter(|path| !kept.contains(path))
         .map(<[u8]>::to_vec)
         .collect();
+    for (output, _) in &wrong {
+        check_place(output, &stale)?;
+    }
     let staged = stage(&wrong, means)?;
     let restored = staged.len();
     outputs::remove_all(&stale, means.files)?;
@@ -78,6 +85,22 @@ pub fn restore(
         settle(made, means.files)?;
     }
     Ok((made, restored + stale.len()))
+}
+
+/// An error where an output cannot be put without harm to what is not ours: behind a link that
+/// leads out, or in the place of a folder that holds more than `ours`.
+fn check_place(output: &Output, ours: &[Vec<u8>]) -> Result<(), RestoreError> {
+    outputs::check_way(&output.path).map_err(RestoreError::Blocked)?;
+    let path = output.path.as_path();
+    let sig = stat::lstat_at(stat::HERE, &fs::c_path(path)?).at("examine", path)?;
+    if output.kind == Kind::Dir || sig.kind() != Kind::Dir {
+        return Ok(());
+    }
+    let inside = expand::tree(output.path.as_bytes(), &[])?;
+    if inside.iter().all(|path| ours.contains(path)) {
+        return Ok(());
+    }
+    Err(RestoreError::Blocked(outputs::folder_in_the_way(&output.path)))
 }
 
 /// Whether a path holds just what the output is.

@@ -58,6 +58,8 @@ fn state(all: &Explanation) -> String {
         )
     } else if all.up_to_date {
         "is up to date".to_owned()
+    } else if all.restored {
+        "would be restored".to_owned()
     } else {
         "would run".to_owned()
     }
@@ -115,6 +117,7 @@ mod tests {
             ],
             differences: vec![MissReason::InputChanged { path: "a.c".into() }],
             up_to_date: false,
+            restored: false,
             waits_for: Vec::new(),
             problem: None,
         }

@@ -173,6 +173,11 @@ pub enum MissReason {
         was: Option<String>,
         now: Option<String>,
     },
+    /// A variable that is not set was named in the manifest, or is no longer named there.
+    EnvDeclared {
+        name: String,
+        declared: bool,
+    },
     ToolChanged {
         name: String,
     },
@@ -190,6 +195,10 @@ pub enum MissReason {
     /// The record or an object of it was damaged or gone.
     StoreDamaged {
         what: String,
+    },
+    /// It was found, but its files could not be read or put into place.
+    NotRestored {
+        problem: String,
     },
     /// The form of keys changed with the program's version.
     KeyVersionChanged,
@@ -275,9 +284,19 @@ pub enum SkipReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum InputChange {
-    Changed { path: String },
-    Added { path: String },
-    Removed { path: String },
+    Changed {
+        path: String,
+    },
+    Added {
+        path: String,
+    },
+    Removed {
+        path: String,
+    },
+    /// It holds the same bytes as before, but the task may have read others in between.
+    Touched {
+        path: String,
+    },
 }
 
 /// What a command wrote.

@@ -41,11 +41,20 @@ pub fn full_reason(reason: &MissReason) -> String {
         MissReason::EnvChanged { name, was, now } => {
             format!("{} {} -> {}", quoted(name), value(was.as_deref()), value(now.as_deref()))
         }
+        MissReason::EnvDeclared { name, declared: true } => {
+            format!("{} declared (unset)", quoted(name))
+        }
+        MissReason::EnvDeclared { name, declared: false } => {
+            format!("{} no longer declared (unset)", quoted(name))
+        }
         MissReason::ToolChanged { name } => format!("tool {} changed", quoted(name)),
         MissReason::DependencyChanged { task } => format!("result of `{task}` changed"),
         MissReason::OutputMissing { path } => format!("output {} missing", quoted(path)),
         MissReason::OutputEdited { path } => format!("output {} edited", quoted(path)),
         MissReason::StoreDamaged { what } => format!("cache damaged: {}", shown(what.as_bytes())),
+        MissReason::NotRestored { problem } => {
+            format!("could not be restored: {}", shown(problem.as_bytes()))
+        }
         MissReason::KeyVersionChanged => "cache key version changed".into(),
     }
 }
@@ -127,6 +136,7 @@ fn change(change: &InputChange) -> String {
         InputChange::Changed { path } => format!("{} changed while it ran", quoted(path)),
         InputChange::Added { path } => format!("{} was added while it ran", quoted(path)),
         InputChange::Removed { path } => format!("{} was removed while it ran", quoted(path)),
+        InputChange::Touched { path } => format!("{} was written to while it ran", quoted(path)),
     }
 }
 

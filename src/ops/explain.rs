@@ -49,6 +49,7 @@ impl Project {
             parts: Vec::new(),
             differences: Vec::new(),
             up_to_date: false,
+            restored: false,
             waits_for: Vec::new(),
             problem: None,
         };
@@ -60,6 +61,7 @@ impl Project {
                 explanation.key = task.command.is_some().then_some(key);
                 explanation.parts = parts(&recipe);
                 explanation.up_to_date = fate == Fate::UpToDate;
+                explanation.restored = matches!(fate, Fate::Restored(_));
                 explanation.differences = match fate {
                     Fate::UpToDate => Vec::new(),
                     Fate::Restored(reasons) | Fate::Runs(reasons) => reasons,

@@ -61,6 +61,8 @@ pub struct Explanation {
     pub differences: Vec<MissReason>,
     /// Whether running the build now would not need to run it.
     pub up_to_date: bool,
+    /// Whether it would be taken from the cache.
+    pub restored: bool,
     /// Dependencies that must run first: until then the key is not known.
     pub waits_for: Vec<TaskName>,
     /// Why there is no key: a missing input, say.

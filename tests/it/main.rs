@@ -6,9 +6,15 @@
 mod commands;
 mod config;
 mod cproject;
+mod damage;
+mod disk;
 mod docs;
 mod examples;
+mod keys;
 mod locks;
+mod misses;
+mod races;
 mod readme;
+mod restore;
 mod support;
 mod tidy;

@@ -2,19 +2,23 @@
 //! what they said, and pictures of the tree. Knows nothing of what is tested.
 
 mod background;
+mod cache;
 mod cproject;
 mod project;
 mod run;
 mod selftest;
+mod tmpfs;
 mod tree;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use background::{Background, wait_until};
+pub(crate) use cache::{assert_sound_objects, hex_digest};
 pub(crate) use cproject::CProject;
 pub(crate) use project::Project;
 pub(crate) use run::{Run, Summary};
+pub(crate) use tmpfs::Tmpfs;
 pub(crate) use tree::{Entry, Tree, assert_same_tree, picture};
 
 /// What takes longer than this hangs: it is killed, and the test fails.
