@@ -16,6 +16,7 @@ use super::expand;
 use super::files::{Entry, FileId, Files};
 use super::record::Output;
 use crate::base::fs::{self, Context as _};
+use crate::base::relpath::is_in;
 use crate::base::{FileError, Kind, RelPath, Sig, clock, stat};
 use crate::manifest::Task;
 use crate::store::DiskStore;
@@ -142,13 +143,24 @@ pub fn remove_all(paths: &[Vec<u8>], files: &Files) -> Result<(), FileError> {
     // The deepest first, so that folders are empty when their turn comes.
     let mut sorted: Vec<&Vec<u8>> = paths.iter().collect();
     sorted.sort_unstable();
-    for path in &sorted {
+    // Behind a link in the place of a folder of ours nothing is ours; only the link goes.
+    let mut links: Vec<&Vec<u8>> = Vec::new();
+    let mut kept = Vec::with_capacity(sorted.len());
+    for path in sorted {
+        if links.iter().any(|link| is_in(path, link)) {
+            files.forget(files.intern(path));
+            continue;
+        }
+        kept.push(path);
         let sig = sig_of(path)?;
-        if sig.kind() == Kind::Dir && sig.mode & 0o200 == 0 {
+        if sig.kind() == Kind::Link {
+            links.push(path);
+        }
+        if sig.kind() == Kind::Dir && sig.mode & 0o200 == 0 && fs::is_beneath(&as_path(path)) {
             fs::set_mode(&as_path(path), sig.mode & 0o777 | 0o700)?;
         }
     }
-    for path in sorted.into_iter().rev() {
+    for path in kept.into_iter().rev() {
         let shown = as_path(path);
         if !fs::is_beneath(&shown) {
             continue;

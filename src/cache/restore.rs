@@ -13,7 +13,8 @@ use super::files::{Entry, FileId, Files};
 use super::outputs::{self, Made};
 use super::record::{Output, Record};
 use crate::base::fs::{self, Context as _};
-use crate::base::{FileError, Kind, clock, stat};
+use crate::base::relpath::is_in;
+use crate::base::{FileError, Kind, RelPath, clock, stat};
 use crate::store::{DiskStore, FetchError};
 
 /// Why a record did not become files. In each case the project is as it was, but for `File`,
@@ -55,9 +56,17 @@ pub fn restore(
     let mut made = Vec::with_capacity(record.outputs.len());
     let mut wrong = Vec::new();
     let was: HashMap<FileId, &Made> = now.iter().map(|made| (made.file, made)).collect();
+    // What seems to lie in a folder in whose place something else lies, a link say, lies elsewhere.
+    let mut displaced: Vec<&RelPath> = Vec::new();
     for output in &record.outputs {
         let file = means.files.intern(output.path.as_bytes());
-        let entry = means.files.get_fresh(file)?;
+        let entry = match is_elsewhere(output.path.as_bytes(), &displaced) {
+            true => Entry::ABSENT,
+            false => means.files.get_fresh(file)?,
+        };
+        if output.kind == Kind::Dir && !matches!(entry.kind(), Kind::Dir | Kind::Absent) {
+            displaced.push(&output.path);
+        }
         let owned = was.get(&file).is_none_or(|made| made.owned);
         if !is_as(&entry, output) {
             if !owned && entry.kind() != Kind::Absent && !has_bytes(&entry, output) {
@@ -67,15 +76,12 @@ pub fn restore(
         }
         made.push(Made { output: output.clone(), file, owned });
     }
-    let kept: HashSet<&[u8]> = record.outputs.iter().map(|output| output.path.as_bytes()).collect();
-    let old = now.iter().filter(|old| old.owned).map(|old| old.output.path.as_bytes());
-    let stale: Vec<Vec<u8>> = old
-        .chain(remains.iter().map(Vec::as_slice))
-        .filter(|path| !kept.contains(path))
-        .map(<[u8]>::to_vec)
-        .collect();
+    let mut stale = stale(record, now, remains);
+    stale.retain(|path| !is_elsewhere(path, &displaced));
     for (output, _) in &wrong {
-        check_place(output, &stale)?;
+        if !is_elsewhere(output.path.as_bytes(), &displaced) {
+            check_place(output, &stale)?;
+        }
     }
     let staged = stage(&wrong, means)?;
     let restored = staged.len();
@@ -85,6 +91,19 @@ pub fn restore(
         settle(made, means.files)?;
     }
     Ok((made, restored + stale.len()))
+}
+
+/// What is the task's own and is not in the record.
+fn stale(record: &Record, now: &[Made], remains: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let kept: HashSet<&[u8]> = record.outputs.iter().map(|output| output.path.as_bytes()).collect();
+    let old = now.iter().filter(|old| old.owned).map(|old| old.output.path.as_bytes());
+    let all = old.chain(remains.iter().map(Vec::as_slice));
+    all.filter(|path| !kept.contains(path)).map(<[u8]>::to_vec).collect()
+}
+
+/// Whether a path lies below one of the displaced folders.
+fn is_elsewhere(path: &[u8], displaced: &[&RelPath]) -> bool {
+    displaced.iter().any(|at| path != at.as_bytes() && is_in(path, at.as_bytes()))
 }
 
 /// An error where an output cannot be put without harm to what is not ours: behind a link that

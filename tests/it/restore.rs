@@ -333,6 +333,30 @@ fn one_of_many_outputs_deleted_or_edited_at_any_depth_comes_back() {
     }
 }
 
+#[test]
+fn an_output_folder_that_became_a_link_is_a_folder_again_with_all_in_it() {
+    let project = built("mkdir -p out/a/b; for f in 1 2 b/3; do cp in out/a/$f; done", "out");
+    let old = project.tree();
+    let outside = project.outside().join("elsewhere");
+    for target in [project.path("moved"), outside] {
+        // Behind the link lies just what the task made.
+        fs::rename(project.path("out/a"), &target).expect("a rename");
+        project.symlink(&target, "out/a");
+        let theirs = picture(&target);
+        let run = project.json(["manifest.txt"]);
+        assert_eq!(run.executed_nothing().tasks_with("cached"), ["t"]);
+        assert_same_tree(&picture(&target), &theirs);
+        // Nor does a run that clears the old result away reach behind it.
+        project.remove("out/a").symlink(&target, "out/a");
+        project.file("in", "other\n").run(["manifest.txt"]).success();
+        assert_same_tree(&picture(&target), &theirs);
+        assert_eq!(project.read("out/a/b/3"), "other\n");
+        fs::remove_dir_all(&target).expect("a folder");
+        project.file("in", "words\n").json(["manifest.txt"]).executed_nothing();
+        assert_same_tree(&project.tree(), &old);
+    }
+}
+
 // R12.
 #[test]
 fn a_lost_log_costs_a_run_only_where_it_is_asked_for() {
