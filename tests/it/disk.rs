@@ -165,15 +165,15 @@ fn a_folder_of_twenty_thousand_files_is_kept_and_restored() {
 }
 
 #[test]
-fn a_file_of_a_gibibyte_is_hashed_in_little_memory() {
+fn a_large_file_is_hashed_in_little_memory() {
     let project = Project::new();
     File::create(project.path("huge"))
-        .and_then(|file| file.set_len(1 << 30))
+        .and_then(|file| file.set_len(1 << 29))
         .expect("a sparse file");
     // The lock names the process that runs the build; its peak is read when all is hashed.
     project.manifest(
         "task reads {\n  cmd = true\n  inputs = huge\n}\n\
-         task peak {\n  cmd = grep VmHWM \"/proc/$(cat .reprovm/lock)/status\" > peak\n  deps = reads\n  outputs = peak\n}\n",
+         task peak {\n  cmd = grep VmHWM \"/proc/$(head -n 1 .reprovm/lock)/status\" > peak\n  deps = reads\n  outputs = peak\n}\n",
     );
     project.run(["manifest.txt"]).success();
     let line = project.read("peak");
