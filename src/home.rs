@@ -67,6 +67,13 @@ impl Home {
         self.root.join("state").join(format!("{}.state", manifest_id(manifest)))
     }
 
+    /// What must stand for the targets to be up to date; `targets` stands for them.
+    pub fn standing(&self, manifest: &Path, targets: &Digest) -> PathBuf {
+        let mut hex = targets.hex();
+        hex.truncate(16);
+        self.root.join("state").join(format!("{}-{hex}.standing", manifest_id(manifest)))
+    }
+
     /// What happened since the state was written.
     pub fn journal(&self, manifest: &Path) -> PathBuf {
         self.root.join("state").join(format!("{}.journal", manifest_id(manifest)))

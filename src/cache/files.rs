@@ -4,7 +4,7 @@
 //! Whoever forms a key keeps the entries that went into it, and compares with them afterwards.
 //! Knows nothing of tasks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::CString;
 use std::fs::OpenOptions;
 use std::os::fd::AsFd as _;
@@ -89,6 +89,11 @@ pub struct Files {
     /// Whether anything is known that was not when it began.
     changed: AtomicBool,
     fine_device: OnceLock<Option<u32>>,
+    /// Folders that were listed, each as it was before its first listing.
+    listed: Mutex<BTreeMap<Vec<u8>, Entry>>,
+    /// Whether a file was found other than this run had found it before: what was concluded from
+    /// it need not hold at the end.
+    disturbed: AtomicBool,
 }
 
 /// Clocks of file systems tick every 10 ms at worst, or every second or two on old ones.
@@ -103,6 +108,8 @@ impl Files {
             probe_in,
             changed: AtomicBool::new(false),
             fine_device: OnceLock::new(),
+            listed: Mutex::default(),
+            disturbed: AtomicBool::new(false),
         }
     }
 
@@ -207,6 +214,9 @@ impl Files {
             _ => None,
         };
         let entry = self.examine(&path, remembered)?;
+        if matches!(row, Row::Settled(before) if before != entry) {
+            self.disturbed.store(true, Ordering::Relaxed);
+        }
         if remembered == Some(entry) {
             self.lock().rows[id.0 as usize] = Row::Settled(entry);
         } else {
@@ -249,6 +259,39 @@ impl Files {
             return Ok(Since::Touched);
         }
         Ok(Since::Changed)
+    }
+
+    /// What was looked at in this run and is there, with its path; none where a look at it would
+    /// not be sure to show the next change.
+    pub fn all_settled(&self) -> Option<Vec<(Arc<[u8]>, Sig)>> {
+        let table = self.lock();
+        let rows = table.rows.iter().zip(&table.paths);
+        rows.filter_map(|(row, path)| match row {
+            Row::Settled(entry) if entry.kind() == Kind::Absent => None,
+            Row::Settled(entry) => Some(entry.trusted.then(|| (path.clone(), entry.sig))),
+            Row::Unknown | Row::Remembered(_) => None,
+        })
+        .collect()
+    }
+
+    /// Notes that a folder is about to be listed, so that what is in it can be known to stand.
+    pub fn list(&self, folder: &[u8]) {
+        let now = clock::now_ns();
+        // What cannot be looked at is no folder of which anything is known.
+        let Ok(sig) = look(&followed(folder)) else { return };
+        let entry = Entry { sig, digest: Digest::default(), trusted: self.is_trusted(&sig, now) };
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.entry(folder.to_vec()).or_insert(entry);
+    }
+
+    /// The folders that were listed.
+    pub fn listed(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Entry>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a file was found other than it had been found before in this run.
+    pub fn is_disturbed(&self) -> bool {
+        self.disturbed.load(Ordering::Relaxed)
     }
 
     /// Says what the path holds from now on.

@@ -7,18 +7,24 @@ use super::screen::Screen;
 use super::{Call, Failure, exit, list};
 use crate::event::Observer;
 use crate::observe::{Console, Detail, Failures, Graph, Json, Metrics};
-use crate::ops::{BuildOptions, Location, Project};
+use crate::ops::{self, BuildOptions, Location, Project};
 
 pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
-    let project = Project::load(&Location { manifest: cli.manifest.clone() })?;
+    let location = Location { manifest: cli.manifest.clone() };
     let options = options(&cli.flags, cli.targets.clone(), call);
     let (failures, kinds) = Failures::new();
     let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(failures)];
     listeners(&cli.flags, call, &mut observers);
-    if cli.flags.graph {
-        observers.push(graph(&project, cli, &call.screen)?);
-    }
-    let report = project.build(&options, observers)?;
+    let report = match ops::unchanged(&location, &options) {
+        Some(unchanged) if !cli.flags.graph => unchanged.report(&options, observers),
+        _ => {
+            let project = Project::load(&location)?;
+            if cli.flags.graph {
+                observers.push(graph(&project, cli, &call.screen)?);
+            }
+            project.build(&options, observers)?
+        }
+    };
     for problem in &report.problems {
         call.screen.warning(problem);
     }

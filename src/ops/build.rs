@@ -66,6 +66,9 @@ impl Project {
             // What was done stands; the next run looks at the files again.
             problems.push(format!("{error}: {}", error.source));
         }
+        if !options.dry_run && problems.is_empty() {
+            self.keep_standing(&needed, &home, &state, options);
+        }
         let summary = emitter.summary(watch.elapsed());
         emitter.emit(Event::RunFinished { summary: summary.clone() });
         problems.extend(emitter.finish());
@@ -163,12 +166,9 @@ fn take_lock(home: &Home, emitter: &Emitter, options: &BuildOptions) -> Result<L
 
 fn engine_options(options: &BuildOptions) -> Options {
     let execution = &options.config.execution;
-    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    let most = options.config.rate_limiting.max_concurrent_tasks.0.map_or(usize::MAX, number);
-    let jobs = execution.parallel_jobs.0.map_or_else(threads, number);
     let timeout = Duration::from_secs(execution.timeout_seconds);
     Options {
-        jobs: jobs.min(most).min(Runner::most_slots()).max(1),
+        jobs: jobs(options),
         force: execution.force,
         fail_fast: execution.fail_fast,
         replay: options.config.output.replay,
@@ -179,13 +179,21 @@ fn engine_options(options: &BuildOptions) -> Options {
     }
 }
 
+/// How many tasks run at a time.
+pub(super) fn jobs(options: &BuildOptions) -> usize {
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let most = options.config.rate_limiting.max_concurrent_tasks.0.map_or(usize::MAX, number);
+    let jobs = options.config.execution.parallel_jobs.0.map_or_else(threads, number);
+    jobs.min(most).min(Runner::most_slots()).max(1)
+}
+
 /// How many cores there are for us.
-fn threads() -> usize {
+pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// 16 hex digits that no other run has.
-fn run_id() -> String {
+pub(super) fn run_id() -> String {
     let seed =
         format!("{} {} {}", clock::now_ns(), std::process::id(), crate::base::fs::unique_name());
     let mut hex = Digest::of(seed.as_bytes()).hex();

@@ -6,10 +6,12 @@ mod build;
 mod explain;
 mod project;
 mod settings;
+mod standing;
 mod types;
 
 pub use project::Project;
 pub use settings::load_settings;
+pub use standing::{Unchanged, unchanged};
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
 
 /// The life of the process that outlives ours to end what we started. Returns its exit code.

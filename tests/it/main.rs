@@ -16,5 +16,6 @@ mod misses;
 mod races;
 mod readme;
 mod restore;
+mod standing;
 mod support;
 mod tidy;
