@@ -53,7 +53,13 @@ fn standing(project: &Project) -> Vec<String> {
 type Change = (&'static str, fn(&mut Project), &'static [&'static str]);
 
 const CHANGES: [Change; 19] = [
-    ("a file is edited", |p| drop(p.file("plain", "q")), &["linked", "more"]),
+    (
+        "a file is edited",
+        |p| {
+            p.file("plain", "q");
+        },
+        &["linked", "more"],
+    ),
     (
         "with its old time put back",
         |p| {
@@ -65,17 +71,53 @@ const CHANGES: [Change; 19] = [
         },
         &["linked", "more"],
     ),
-    ("a file that a pattern matches is added", |p| drop(p.file("src/sub/c.c", "c")), &["globbed"]),
-    ("and one in a new folder", |p| drop(p.file("src/new/d.c", "d")), &["globbed"]),
-    ("and one goes", |p| drop(p.remove("src/a.c")), &["globbed"]),
-    ("a file is added to a folder", |p| drop(p.file("tree/deep/y", "y")), &["treed"]),
+    (
+        "a file that a pattern matches is added",
+        |p| {
+            p.file("src/sub/c.c", "c");
+        },
+        &["globbed"],
+    ),
+    (
+        "and one in a new folder",
+        |p| {
+            p.file("src/new/d.c", "d");
+        },
+        &["globbed"],
+    ),
+    (
+        "and one goes",
+        |p| {
+            p.remove("src/a.c");
+        },
+        &["globbed"],
+    ),
+    (
+        "a file is added to a folder",
+        |p| {
+            p.file("tree/deep/y", "y");
+        },
+        &["treed"],
+    ),
     (
         "a link leads elsewhere",
         |p| drop(p.file("other", "o").remove("link").symlink("other", "link")),
         &["linked"],
     ),
-    ("a file gets the right to be executed", |p| drop(p.chmod("tree/deep/x", 0o755)), &["treed"]),
-    ("a tool changes", |p| drop(p.file("bin/tool", "#!/bin/sh\necho other\n")), &["toolish"]),
+    (
+        "a file gets the right to be executed",
+        |p| {
+            p.chmod("tree/deep/x", 0o755);
+        },
+        &["treed"],
+    ),
+    (
+        "a tool changes",
+        |p| {
+            p.file("bin/tool", "#!/bin/sh\necho other\n");
+        },
+        &["toolish"],
+    ),
     (
         "another tool stands before it on the PATH",
         |p| {
@@ -86,8 +128,20 @@ const CHANGES: [Change; 19] = [
         },
         &["toolish"],
     ),
-    ("a variable changes", |p| drop(p.env("FLAVOUR", "sour")), &["toolish"]),
-    ("a variable is empty", |p| drop(p.env("FLAVOUR", "")), &["toolish"]),
+    (
+        "a variable changes",
+        |p| {
+            p.env("FLAVOUR", "sour");
+        },
+        &["toolish"],
+    ),
+    (
+        "a variable is empty",
+        |p| {
+            p.env("FLAVOUR", "");
+        },
+        &["toolish"],
+    ),
     (
         "a command changes",
         |p| {
@@ -104,10 +158,34 @@ const CHANGES: [Change; 19] = [
         },
         &["more"],
     ),
-    ("an output is edited", |p| drop(p.file("out/more", "mine")), &[]),
-    ("an output is deleted", |p| drop(p.remove("out/globbed")), &[]),
-    ("an output in a folder is deleted", |p| drop(p.remove("out/dir/tree/deep/x")), &[]),
-    ("an output gets another mode", |p| drop(p.chmod("out/more", 0o600)), &[]),
+    (
+        "an output is edited",
+        |p| {
+            p.file("out/more", "mine");
+        },
+        &[],
+    ),
+    (
+        "an output is deleted",
+        |p| {
+            p.remove("out/globbed");
+        },
+        &[],
+    ),
+    (
+        "an output in a folder is deleted",
+        |p| {
+            p.remove("out/dir/tree/deep/x");
+        },
+        &[],
+    ),
+    (
+        "an output gets another mode",
+        |p| {
+            p.chmod("out/more", 0o600);
+        },
+        &[],
+    ),
     ("nothing at all", |_| (), &[]),
 ];
 
