@@ -119,7 +119,7 @@ impl Runner {
     /// How everything that was started is ended if this process is killed with -9, for `-V`.
     pub fn containment(&self) -> String {
         let mut means = Vec::new();
-        if self.use_cgroup {
+        if self.cgroup().is_some() {
             means.push("a control group that the kernel kills as one");
         }
         means.extend(["process groups", "parent-death signals", "a subreaper"]);
@@ -230,11 +230,7 @@ impl Runner {
     /// the rest of the group, and what left it.
     fn end_leftovers(&self, slot: usize, whose: Whose<'_>, patience: Duration) {
         if let Some(group) = self.cgroup() {
-            let folder = group.slot(slot);
-            if !cgroup::wait_until_empty(&folder, patience) {
-                cgroup::kill(&folder);
-                cgroup::wait_until_empty(&folder, KILLED);
-            }
+            group.clear(slot, patience, KILLED);
         }
         let watch = Stopwatch::start();
         while watch.elapsed() < KILLED {
@@ -304,9 +300,12 @@ impl Runner {
         }
     }
 
-    /// The run's control group, made at the first command.
+    /// The run's control group, made when it is first asked for.
     fn cgroup(&self) -> Option<&RunGroup> {
-        let make = || self.use_cgroup.then(|| RunGroup::create(&self.id)).flatten();
+        let make = || {
+            let group = || RunGroup::create(&self.id, self.slots.len());
+            self.use_cgroup.then(group).flatten()
+        };
         self.cgroup.get_or_init(make).as_ref()
     }
 

@@ -397,6 +397,21 @@ fn a_leftover_that_is_about_to_end_may_finish_its_words() {
 }
 
 #[test]
+fn after_strays_were_ended_in_a_slot_the_next_command_there_lives() {
+    for use_cgroup in means() {
+        let runner = runner(1, SHORT, use_cgroup);
+        for _ in 0..3 {
+            let stray = run_in(&runner, 0, &job("setsid sleep 98768 & echo one"));
+            assert_eq!(stray.expect("it starts").0, Ended::Exit(0));
+            let next = run_in(&runner, 0, &job("sh -c 'echo two'")).expect("it starts");
+            assert_eq!((next.0, next.1.as_str()), (Ended::Exit(0), "two\n"));
+        }
+        runner.finish();
+        assert_eq!(marked("98768"), BTreeSet::new());
+    }
+}
+
+#[test]
 fn strays_of_one_task_end_while_those_of_another_go_on() {
     for use_cgroup in means() {
         let runner = runner(2, SHORT, use_cgroup);

@@ -112,6 +112,17 @@ pub(in crate::exec) fn start(start: &Start<'_>) -> Result<pid_t, StartError> {
     Err(StartError { stage, source })
 }
 
+/// Starts a process in a control group that ends well at once: a try whether anything lives there.
+pub(in crate::exec) fn start_nothing(cgroup: BorrowedFd<'_>) -> io::Result<pid_t> {
+    extern "C" fn nothing(_: *mut c_void) -> c_int {
+        // SAFETY: ends only this process, without running what the parent registered.
+        unsafe { libc::_exit(0) }
+    }
+    let _blocked = BlockedSignals::new();
+    // SAFETY: `nothing` keeps to the contract and takes no argument, and all signals are blocked.
+    unsafe { clone::clone(Some(cgroup), nothing, ptr::null_mut()) }
+}
+
 fn pointers(texts: &[CString]) -> Vec<*const c_char> {
     texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
 }
