@@ -6,6 +6,16 @@
 mod cproject;
 mod docs;
 mod examples;
+mod failures;
+mod killed;
+mod metrics;
+mod outputs;
+mod processes;
 mod readme;
+mod readonly;
+mod said;
+mod signals;
 mod support;
 mod tidy;
+mod timeouts;
+mod together;
