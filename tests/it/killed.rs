@@ -76,3 +76,54 @@ fn killed_at_any_moment_no_process_survives_and_the_next_run_is_right() {
     }
     project.json(["manifest.txt"]).executed_nothing();
 }
+
+/// Processes that leave the group and the session, and take nothing of their environment along.
+const HIDDEN: &str = "\
+task hidden {
+  cmd = ```
+    setsid env -i sleep 1000 &
+    (env -i setsid sh -c '(setsid sleep 1000 < /dev/null > /dev/null 2>&1 &); sleep 1000; :' &)
+    touch up
+    while :; do sleep 1000; done
+  ```
+}
+";
+
+#[track_caller]
+fn hidden_processes_end(project: &Project, mut run: Background) {
+    // The program, the shell with its sleep, and the four that hide.
+    wait_until("the hidden processes", || {
+        run.is_over() || (project.exists("up") && project.processes().len() == 7)
+    });
+    run.signal(Signal::SIGKILL);
+    run.wait().signal(9);
+    wait_until("the end of all", || project.processes().is_empty());
+}
+
+#[test]
+fn what_hides_its_environment_too_is_ended() {
+    let project = Project::new();
+    project.manifest(HIDDEN);
+    hidden_processes_end(&project, project.spawn(["manifest.txt"]));
+}
+
+#[test]
+fn what_hides_its_environment_too_is_ended_where_there_are_no_control_groups() {
+    let project = Project::new();
+    project.manifest(HIDDEN);
+    // In a view of the file system of its own, where nothing is mounted at the usual places.
+    let user = if nix::unistd::geteuid().is_root() { "" } else { "--map-root-user" };
+    let script = format!(
+        "exec unshare {user} --mount sh -c 'mount -t tmpfs none /sys/fs/cgroup && exec \"$@\"' sh \"$@\""
+    );
+    let run = project.by_shell(&script, ["-V", "-n", "manifest.txt"]).wait();
+    if run.code != Some(0) {
+        eprintln!("NOT TESTED: no view without control groups here: {}", run.err());
+        return;
+    }
+    let run = project.by_shell(&script, ["-V", "manifest.txt"]);
+    wait_until("the means", || run.stderr_so_far().windows(8).any(|word| word == b"[~] hidd"));
+    let said = String::from_utf8_lossy(&run.stderr_so_far()).into_owned();
+    assert!(said.contains("an inherited mark") && !said.contains("a control group"), "{said}");
+    hidden_processes_end(&project, run);
+}
