@@ -163,6 +163,34 @@ fn signals_reach_the_program_and_its_group() {
 }
 
 #[test]
+fn processes_in_the_project_are_seen_wherever_they_went() {
+    let project = shell();
+    let other = shell();
+    assert!(project.processes().is_empty());
+    let mut run = project.spawn(["-c", "setsid env -i /bin/sleep 1000 & echo up >&2; wait"]);
+    wait_until("both", || project.processes().len() == 2);
+    assert!(project.processes().contains(&run.pid()) && other.processes().is_empty());
+    assert_eq!((run.stderr_len(), run.stderr_so_far().as_slice()), (3, b"up\n".as_slice()));
+    run.signal(Signal::SIGKILL);
+    run.wait().signal(9);
+    wait_until("the first to end", || project.processes().len() == 1);
+    for pid in project.processes() {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    wait_until("the end of both", || project.processes().is_empty());
+}
+
+#[test]
+fn events_are_waited_for_and_scripts_start_the_program() {
+    let project = shell();
+    let line = "echo '{\"type\":\"task_queued\",\"task\":\"a\"}'; read x < go";
+    let mut run = project.by_shell("export A=1; exec \"$@\"", ["-c", &format!("{line}; exit $A")]);
+    run.wait_for_event("task_queued", "\"a\"");
+    project.file("go", "x\n");
+    assert!(matches!(run.wait().code, Some(1 | 2)));
+}
+
+#[test]
 fn a_picture_shows_every_difference() {
     let project = Project::new();
     project.file("a/b", "x").dir("empty").symlink("nowhere", "link").file(".reprovm/x", "y");
