@@ -40,16 +40,19 @@ pub struct Means<'a> {
 }
 
 /// Makes the outputs what the record says. `now` is what the task made last, as far as is known,
-/// `remains` what a run that did not succeed left. Returns what lies there, and how many outputs
-/// had to be put right.
+/// `remains` what a run that did not succeed left. Before anything changes, `announce` gets the
+/// paths that will be ours where this does not come to its end. Returns what lies there, and how
+/// many outputs had to be put right.
 pub fn restore(
     record: &Record,
     now: &[Made],
     remains: &[Vec<u8>],
     means: Means<'_>,
+    announce: &dyn Fn(Vec<Vec<u8>>),
 ) -> Result<(Vec<Made>, usize), RestoreError> {
     let mut made = Vec::with_capacity(record.outputs.len());
     let mut wrong = Vec::new();
+    let mut ours = remains.to_vec();
     let was: HashMap<FileId, &Made> = now.iter().map(|made| (made.file, made)).collect();
     for output in &record.outputs {
         let file = means.files.intern(output.path.as_bytes());
@@ -58,6 +61,10 @@ pub fn restore(
         if !is_as(&entry, output) {
             if !owned && entry.kind() != Kind::Absent && !has_bytes(&entry, output) {
                 return Err(RestoreError::NotOurs(output.path.to_string()));
+            }
+            // A folder that is there already may be the user's.
+            if owned && (output.kind != Kind::Dir || entry.kind() != Kind::Dir) {
+                ours.push(output.path.as_bytes().to_vec());
             }
             wrong.push((output, has_bytes(&entry, output)));
         }
@@ -72,6 +79,9 @@ pub fn restore(
         .collect();
     let staged = stage(&wrong, means)?;
     let restored = staged.len();
+    if restored + stale.len() > 0 {
+        announce(ours);
+    }
     outputs::remove_all(&stale, means.files)?;
     place(staged)?;
     for made in &made {

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests make files and start programs themselves")]
 
 mod cproject;
+mod crash;
 mod docs;
 mod examples;
 mod readme;
