@@ -7,6 +7,7 @@ mod cproject;
 mod crash;
 mod docs;
 mod examples;
+mod model;
 mod readme;
 mod support;
 mod tidy;
