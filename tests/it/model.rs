@@ -423,8 +423,9 @@ fn property(seed: u8, cases: u32) {
         restored.get(),
         cut.get()
     ));
-    // How many runs end early depends on the machine, and is not asked for.
-    let counts = [executed, restored, cut, complete].map(|count| count.get());
+    // How many runs end early depends on the machine, and is not asked for; what those had done
+    // moves a few tasks between the other figures.
+    let counts = [executed.get(), restored.get() + cut.get(), complete.get()];
     assert!(counts.iter().all(|count| *count > 0), "the cases are too tame: {counts:?}");
 }
 
