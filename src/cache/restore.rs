@@ -45,16 +45,19 @@ pub struct Means<'a> {
 }
 
 /// Makes the outputs what the record says. `now` is what the task made last, as far as is known,
-/// `remains` what a run that did not succeed left. Returns what lies there, and how many outputs
-/// had to be put right.
+/// `remains` what a run that did not succeed left. Before anything changes, `announce` gets the
+/// paths that will be ours where this does not come to its end. Returns what lies there, and how
+/// many outputs had to be put right.
 pub fn restore(
     record: &Record,
     now: &[Made],
     remains: &[Vec<u8>],
     means: Means<'_>,
+    announce: &dyn Fn(Vec<Vec<u8>>),
 ) -> Result<(Vec<Made>, usize), RestoreError> {
     let mut made = Vec::with_capacity(record.outputs.len());
     let mut wrong = Vec::new();
+    let mut ours = remains.to_vec();
     let was: HashMap<FileId, &Made> = now.iter().map(|made| (made.file, made)).collect();
     // What seems to lie in a folder in whose place something else lies, a link say, lies elsewhere.
     let mut displaced: Vec<&RelPath> = Vec::new();
@@ -72,6 +75,10 @@ pub fn restore(
             if !owned && entry.kind() != Kind::Absent && !has_bytes(&entry, output) {
                 return Err(RestoreError::NotOurs(output.path.to_string()));
             }
+            // A folder that is there already may be the user's.
+            if owned && (output.kind != Kind::Dir || entry.kind() != Kind::Dir) {
+                ours.push(output.path.as_bytes().to_vec());
+            }
             wrong.push((output, has_bytes(&entry, output)));
         }
         made.push(Made { output: output.clone(), file, owned });
@@ -85,6 +92,9 @@ pub fn restore(
     }
     let staged = stage(&wrong, means)?;
     let restored = staged.len();
+    if restored + stale.len() > 0 {
+        announce(ours);
+    }
     outputs::remove_all(&stale, means.files)?;
     place(staged)?;
     for made in &made {

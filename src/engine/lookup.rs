@@ -125,7 +125,13 @@ impl Bench<'_> {
         let stage = self.home.stage();
         let means = Means { files, store: self.store, stage: &stage };
         let remains = self.remains(task, row).unwrap_or_default();
-        restore::restore(record, &row.made, &remains, means).map_err(|error| {
+        // Where we are killed between the first file and the last, the next run knows what is ours.
+        let announce = |listed| {
+            let row = TaskRow { phase: Phase::Failed, listed, ..row.clone() };
+            self.state.set_row(&task.name, row);
+        };
+        let restored = restore::restore(record, &row.made, &remains, means, &announce);
+        restored.map_err(|error| {
             NotRestored::Because(match error {
                 RestoreError::Blocked(error) => {
                     return NotRestored::Blocked(Failure::Files { problem: chain(&error) });

@@ -72,6 +72,8 @@ impl Worker<'_> {
             }
             Lookup::Miss(reasons) => {
                 job.reasons = reasons;
+                // A restore that failed half-way has noted what it may have left.
+                job.row = bench.state.row(&task.name).unwrap_or_default();
                 self.miss(&job, slot)
             }
         }

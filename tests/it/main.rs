@@ -6,6 +6,7 @@
 mod commands;
 mod config;
 mod cproject;
+mod crash;
 mod damage;
 mod disk;
 mod docs;
@@ -16,6 +17,7 @@ mod killed;
 mod locks;
 mod metrics;
 mod misses;
+mod model;
 mod outputs;
 mod processes;
 mod races;

@@ -8,6 +8,8 @@ mod project;
 mod run;
 mod selftest;
 mod tmpfs;
+mod store;
+pub(crate) mod supervisor;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -18,11 +20,23 @@ pub(crate) use cache::{assert_sound_objects, hex_digest};
 pub(crate) use cproject::CProject;
 pub(crate) use project::Project;
 pub(crate) use run::{Run, Summary};
+pub(crate) use store::{assert_store_is_whole, records};
 pub(crate) use tmpfs::Tmpfs;
 pub(crate) use tree::{Entry, Tree, assert_same_tree, picture};
 
 /// What takes longer than this hangs: it is killed, and the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How many times more the long tests do: 0 unless `REPROVM_TEST_LONG` says otherwise.
+pub(crate) fn long() -> u32 {
+    std::env::var("REPROVM_TEST_LONG").map_or(0, |text| text.parse().expect("a number of times"))
+}
+
+/// A line for whoever reads what the tests say: figures, and what a machine does not permit.
+#[expect(clippy::print_stderr, reason = "the tests have no other way to speak")]
+pub(crate) fn say(line: &str) {
+    eprintln!("{line}");
+}
 
 /// The root of the source.
 pub(crate) fn source_root() -> &'static Path {
