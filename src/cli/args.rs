@@ -113,6 +113,10 @@ pub(super) struct Flags {
     #[arg(short = 'V', long, global = true)]
     pub(super) verbose: bool,
 
+    /// Print no progress
+    #[arg(long, global = true)]
+    pub(super) no_progress: bool,
+
     /// Print without colours
     #[arg(long, global = true)]
     no_color: bool,

@@ -1,22 +1,23 @@
 //! The run itself: listeners are chosen by the flags, and the totals become the exit code.
 
-use std::io;
+use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
 
 use super::args::{Cli, Flags, Format};
 use super::screen::Screen;
-use super::{Failure, exit, list};
+use super::{Failure, exit, list, screen};
 use crate::config::Environment;
 use crate::event::Observer;
-use crate::observe::{Console, Detail, Failures, Graph, Json, Metrics};
+use crate::observe::{Console, Detail, Failures, Graph, Json, Metrics, Progress};
 use crate::ops::{BuildOptions, Location, Project};
 
 pub(super) fn run(cli: &Cli, environment: Environment, screen: &Screen) -> Result<u8, Failure> {
     let project = Project::load(&Location { manifest: cli.manifest.clone() })?;
+    let progress = progress(&cli.flags, &environment, screen);
     let options = options(&cli.flags, cli.targets.clone(), environment);
     let (failures, kinds) = Failures::new();
     let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(failures)];
-    listeners(&cli.flags, screen, &mut observers);
+    listeners(&cli.flags, screen, progress, &mut observers);
     if cli.flags.graph {
         observers.push(graph(&project, cli, screen)?);
     }
@@ -48,7 +49,26 @@ pub(super) fn options(
     }
 }
 
-fn listeners(flags: &Flags, screen: &Screen, observers: &mut Vec<Box<dyn Observer>>) {
+/// Where a person looks on: on a terminal that is not asked for anything else.
+fn progress(flags: &Flags, environment: &Environment, screen: &Screen) -> Option<Progress> {
+    let wanted = !flags.no_progress && !flags.quiet && screen::may_progress(environment);
+    // Lines of JSON on the same terminal would run into it.
+    let alone = flags.output == Format::Text || !io::stdout().is_terminal();
+    (wanted && alone)
+        .then(|| Progress::on_stderr(screen.error_paint(), screen::knows_unicode(environment)))
+}
+
+fn listeners(
+    flags: &Flags,
+    screen: &Screen,
+    progress: Option<Progress>,
+    observers: &mut Vec<Box<dyn Observer>>,
+) {
+    let err: Box<dyn Write + Send> = match &progress {
+        Some(progress) => Box::new(progress.above()),
+        None => Box::new(io::stderr()),
+    };
+    observers.extend(progress.map(|progress| Box::new(progress) as Box<dyn Observer>));
     observers.push(match flags.output {
         Format::Json => Box::new(Json::new(io::stdout())),
         Format::Text => {
@@ -57,7 +77,7 @@ fn listeners(flags: &Flags, screen: &Screen, observers: &mut Vec<Box<dyn Observe
                 (_, true) => Detail::Verbose,
                 _ => Detail::Normal,
             };
-            Box::new(Console::new(io::stderr(), detail, screen.error_paint()))
+            Box::new(Console::new(err, detail, screen.error_paint()))
         }
     });
     match &flags.metrics {

@@ -8,4 +8,5 @@ mod docs;
 mod examples;
 mod readme;
 mod support;
+mod terminal;
 mod tidy;

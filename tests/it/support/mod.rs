@@ -6,6 +6,7 @@ mod cproject;
 mod project;
 mod run;
 mod selftest;
+mod terminal;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ pub(crate) use background::{Background, wait_until};
 pub(crate) use cproject::CProject;
 pub(crate) use project::Project;
 pub(crate) use run::{Run, Summary};
+pub(crate) use terminal::{Streams, Terminal};
 pub(crate) use tree::{Entry, Tree, assert_same_tree, picture};
 
 /// What takes longer than this hangs: it is killed, and the test fails.
