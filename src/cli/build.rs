@@ -1,24 +1,28 @@
 //! The run itself: listeners are chosen by the flags, and the totals become the exit code.
 
-use std::io;
+use std::io::{self, IsTerminal as _, Write};
 
 use super::args::{Cli, Flags, Format};
 use super::screen::Screen;
-use super::{Call, Failure, exit, list};
+use super::{Call, Failure, exit, list, screen};
 use crate::event::Observer;
-use crate::observe::{Console, Detail, Failures, Graph, Json, Metrics};
+use crate::observe::{Console, Detail, Failures, Graph, Json, Metrics, Progress};
 use crate::ops::{self, BuildOptions, Location, Project};
 
 pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let location = Location { manifest: cli.manifest.clone() };
     let options = options(&cli.flags, cli.targets.clone(), call);
+    let unchanged = if cli.flags.graph { None } else { ops::unchanged(&location, &options) };
     let (failures, kinds) = Failures::new();
     let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(failures)];
-    listeners(&cli.flags, call, &mut observers);
-    let report = match ops::unchanged(&location, &options) {
-        Some(unchanged) if !cli.flags.graph => unchanged.report(&options, observers),
-        _ => {
+    let report = match unchanged {
+        Some(unchanged) => {
+            listeners(&cli.flags, call, None, &mut observers);
+            unchanged.report(&options, observers)
+        }
+        None => {
             let project = Project::load(&location)?;
+            listeners(&cli.flags, call, progress(&cli.flags, call), &mut observers);
             if cli.flags.graph {
                 observers.push(graph(&project, cli, &call.screen)?);
             }
@@ -41,8 +45,30 @@ pub(super) fn options(flags: &Flags, targets: Vec<String>, call: &Call) -> Build
     }
 }
 
-fn listeners(flags: &Flags, call: &Call, observers: &mut Vec<Box<dyn Observer>>) {
+/// Where a person looks on: on a terminal that is not asked for anything else.
+fn progress(flags: &Flags, call: &Call) -> Option<Progress> {
+    let output = &call.settings.config.output;
+    let wanted = output.progress && !output.quiet && screen::may_progress(&call.environment);
+    // Lines of JSON on the same terminal would run into it.
+    let alone = flags.output == Format::Text || !io::stdout().is_terminal();
+    (wanted && alone).then(|| {
+        let unicode = screen::knows_unicode(&call.environment);
+        Progress::on_stderr(call.screen.error_paint(), unicode)
+    })
+}
+
+fn listeners(
+    flags: &Flags,
+    call: &Call,
+    progress: Option<Progress>,
+    observers: &mut Vec<Box<dyn Observer>>,
+) {
     let config = &call.settings.config;
+    let err: Box<dyn Write + Send> = match &progress {
+        Some(progress) => Box::new(progress.above()),
+        None => Box::new(io::stderr()),
+    };
+    observers.extend(progress.map(|progress| Box::new(progress) as Box<dyn Observer>));
     observers.push(match flags.output {
         Format::Json => Box::new(Json::new(io::stdout())),
         Format::Text => {
@@ -51,7 +77,7 @@ fn listeners(flags: &Flags, call: &Call, observers: &mut Vec<Box<dyn Observer>>)
                 (_, true) => Detail::Verbose,
                 _ => Detail::Normal,
             };
-            Box::new(Console::new(io::stderr(), detail, call.screen.error_paint()))
+            Box::new(Console::new(err, detail, call.screen.error_paint()))
         }
     });
     let figures = &config.performance;

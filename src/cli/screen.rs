@@ -23,6 +23,19 @@ fn early_colour(environment: &Environment, args: &[OsString]) -> bool {
     may_colour(environment) && ours && !args::forbids_colour(args)
 }
 
+/// Whether stderr is a terminal whose cursor can be moved.
+pub(super) fn may_progress(environment: &Environment) -> bool {
+    let moves = environment.get("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+    moves && io::stderr().is_terminal()
+}
+
+/// Whether the locale says that the terminal shows more than ASCII.
+pub(super) fn knows_unicode(environment: &Environment) -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(|name| environment.get(name));
+    let locale = set.map(|value| value.to_string_lossy().to_lowercase()).find(|it| !it.is_empty());
+    locale.is_some_and(|locale| locale.contains("utf-8") || locale.contains("utf8"))
+}
+
 /// Where the program writes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Screen {
@@ -104,5 +117,19 @@ mod tests {
         assert!(!case(&[("REPROVM_NO_COLOR", "1")]));
         assert!(!case(&[("REPROVM_NO_COLOR", "true")]));
         assert!(!case(&[("TERM", "dumb")]));
+    }
+
+    #[test]
+    fn the_first_variable_of_the_locale_that_is_set_decides() {
+        let case = |pairs: &[(&str, &str)]| {
+            knows_unicode(&Environment::from_pairs(
+                pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())),
+            ))
+        };
+        assert!(case(&[("LANG", "de_DE.UTF-8")]));
+        assert!(case(&[("LANG", "C"), ("LC_CTYPE", "C.utf8"), ("LC_ALL", "")]));
+        assert!(!case(&[("LANG", "C.UTF-8"), ("LC_ALL", "C")]));
+        assert!(!case(&[("LANG", "C")]));
+        assert!(!case(&[]));
     }
 }

@@ -1,6 +1,7 @@
 //! Every event, outcome and reason. Reasons are data here and become words in one place
 //! (`observe::words`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,11 @@ pub enum Event {
         count: usize,
         /// What running them took earlier.
         saved_ms: u64,
+    },
+    /// What running the tasks that are not up to date took earlier; those that never ran are not
+    /// among them.
+    TasksExpected {
+        durations_ms: BTreeMap<TaskName, u64>,
     },
     /// The task's dependencies are done; it waits for a slot.
     TaskQueued {

@@ -398,6 +398,7 @@ impl<W: Write + Send> Observer for Console<W> {
                 self.warn(words::damage(what, path, problem))
             }
             Event::CacheDegraded { problem } => self.warn(words::degraded(problem)),
+            Event::TasksExpected { .. } => Ok(()),
             Event::TaskPlanned { .. } => self.planned(event),
             Event::CancelRequested { signal } => self.cancelled(*signal),
             Event::WorkspaceBusy { holder } => self.warn(words::busy(holder.as_ref())),

@@ -1,4 +1,4 @@
-//! The listeners of a run: the terminal, JSON lines, the metrics file, the text graph.
+//! The listeners of a run: the terminal, its progress display, JSON lines, the metrics file, the text graph.
 //!
 //! They know events and nothing of what made them.
 
@@ -8,6 +8,7 @@ mod graph;
 mod json;
 mod metrics;
 mod paint;
+mod progress;
 mod sink;
 mod stream;
 mod summary;
@@ -19,3 +20,4 @@ pub use graph::{Graph, Node, Status, Statuses, render_graph};
 pub use json::Json;
 pub use metrics::Metrics;
 pub use paint::{Mark, Paint};
+pub use progress::{Above, Progress};

@@ -28,6 +28,7 @@ mod said;
 mod signals;
 mod standing;
 mod support;
+mod terminal;
 mod tidy;
 mod timeouts;
 mod together;

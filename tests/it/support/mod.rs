@@ -10,6 +10,7 @@ mod selftest;
 mod tmpfs;
 mod store;
 pub(crate) mod supervisor;
+mod terminal;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub(crate) use cproject::CProject;
 pub(crate) use project::Project;
 pub(crate) use run::{Run, Summary};
 pub(crate) use store::{assert_store_is_whole, records};
+pub(crate) use terminal::{Streams, Terminal};
 pub(crate) use tmpfs::Tmpfs;
 pub(crate) use tree::{Entry, Tree, assert_same_tree, picture};
 
