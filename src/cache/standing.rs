@@ -1,10 +1,8 @@
 //! All that must stand as it is for a run to have nothing to do, in one file that is read in one
-//! go: the manifest's texts, every file and folder that was looked at, variables, tools.
-//! `docs/on-disk-format.md` describes it.
+//! go (`docs/on-disk-format.md`): the manifest's texts, files, listed folders, variables, tools.
 //!
-//! It is written when a run ends with everything up to date, and removed before one that changes
-//! anything. It saves the manifest, the graph and the keys; it adds no way to be wrong: what it
-//! compares is what the long way compares.
+//! It saves the manifest, the graph and the keys, and adds no way to be wrong: what it compares
+//! is what the long way compares.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
