@@ -29,8 +29,14 @@ pub fn tree(folder: &[u8], excludes: &[Pattern]) -> Result<Vec<Vec<u8>>, FileErr
 /// The files and links that `pattern` matches, but what `excludes` cover.
 pub fn glob(pattern: &Pattern, excludes: &[Pattern]) -> Result<Vec<Vec<u8>>, FileError> {
     let base = pattern.base();
-    if !Path::new(OsStr::from_bytes(if base.is_empty() { b"." } else { &base })).is_dir() {
-        return Ok(Vec::new());
+    let shown = Path::new(OsStr::from_bytes(if base.is_empty() { b"." } else { &base }));
+    match fs::metadata(shown) {
+        Ok(meta) if meta.is_dir() => {}
+        // What we may not look at is not nothing.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Err(error).at("examine", shown);
+        }
+        _ => return Ok(Vec::new()),
     }
     let mut found = Vec::new();
     walk(&base, &mut |path, is_dir| {

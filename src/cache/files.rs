@@ -80,6 +80,8 @@ pub struct Files {
     /// Whether anything is known that was not when it began.
     changed: AtomicBool,
     fine_device: OnceLock<Option<u32>>,
+    /// Whether what earlier runs knew counts for nothing.
+    distrusts: bool,
 }
 
 /// Clocks of file systems tick every 10 ms at worst, or every second or two on old ones.
@@ -94,6 +96,7 @@ impl Files {
             probe_in,
             changed: AtomicBool::new(false),
             fine_device: OnceLock::new(),
+            distrusts: false,
         }
     }
 
@@ -137,6 +140,9 @@ impl Files {
 
     /// Looks at all remembered files, on `threads` threads. Those that did not change are settled.
     pub fn look_at_all(&self, threads: usize) {
+        if self.distrusts {
+            return;
+        }
         let work: Vec<(usize, Arc<[u8]>, Entry)> = {
             let table = self.lock();
             let rows = table.rows.iter().zip(&table.paths).enumerate();
@@ -180,10 +186,26 @@ impl Files {
         }
     }
 
-    /// Whether anything is there now; a link that leads nowhere is not.
+    /// Whether anything is there now; a link that leads nowhere is not. What we may not look at
+    /// counts as there: whoever reads it gets the better message.
     pub fn exists(&self, id: FileId) -> bool {
         let path = self.path(id);
-        shown_path(&path).exists()
+        match shown_path(&path).metadata() {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+        }
+    }
+
+    /// The signature of what is at the path now. Nothing is read.
+    pub fn look_at(&self, id: FileId) -> Result<Sig, FileError> {
+        let path = self.path(id);
+        look(&path).at("examine", &shown_path(&path))
+    }
+
+    /// From here on nothing is believed that an earlier run knew: every file that is asked for
+    /// is read, whatever its times say.
+    pub fn distrust(&mut self) {
+        self.distrusts = true;
     }
 
     /// What the path holds now; looks each time, since a task may have written it without saying
@@ -194,6 +216,7 @@ impl Files {
             (table.paths[id.0 as usize].clone(), table.rows[id.0 as usize])
         };
         let remembered = match row {
+            Row::Remembered(_) if self.distrusts => None,
             Row::Settled(entry) | Row::Remembered(entry) if entry.trusted => Some(entry),
             _ => None,
         };

@@ -7,7 +7,7 @@ use crate::cache::recipe::Recipe;
 use crate::cache::record::{Found, Look, Record};
 use crate::cache::restore::{self, Means, RestoreError};
 use crate::cache::state::{Phase, TaskRow};
-use crate::event::{Event, HitSource, MissReason, Output as Log};
+use crate::event::{Event, HitSource, MissReason, Output as Log, Violation};
 use crate::manifest::Task;
 use crate::store::FetchError;
 
@@ -121,7 +121,8 @@ impl Bench<'_> {
                 vec![MissReason::StoreDamaged { what: format!("object {}", digest.short()) }]
             }
             RestoreError::NotOurs(path) => vec![MissReason::OutputEdited { path }],
-            RestoreError::LeadsOut(_) => {
+            RestoreError::LeadsOut(ref output) => {
+                self.violation(task, Violation::LinkLeadsOut { path: output.clone() });
                 let path = self.records.path(&record.recipe.key());
                 self.say_damaged("record", path.display().to_string(), error.to_string());
                 vec![MissReason::StoreDamaged { what: "record".into() }]

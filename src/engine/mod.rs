@@ -7,6 +7,7 @@ mod attempt;
 mod drive;
 mod dry;
 mod lookup;
+mod refusal;
 pub mod schedule;
 mod settle;
 mod signals;
@@ -68,6 +69,8 @@ pub struct Options {
     pub retry_delay: Duration,
     /// Between TERM and KILL.
     pub grace: Duration,
+    /// The most bytes that a file may have to be an input.
+    pub max_input: Option<u64>,
 }
 
 /// What everything works with.

@@ -398,6 +398,11 @@ impl<W: Write + Send> Observer for Console<W> {
                 self.warn(words::damage(what, path, problem))
             }
             Event::CacheDegraded { problem } => self.warn(words::degraded(problem)),
+            // What is refused is said by the failure or the error that comes of it.
+            Event::SecurityViolation { task, violation, refused: false } => {
+                self.warn(words::violation(task, violation))
+            }
+            Event::SecurityViolation { .. } | Event::AccessDenied { .. } => Ok(()),
             Event::TaskPlanned { .. } => self.planned(event),
             Event::CancelRequested { signal } => self.cancelled(*signal),
             Event::WorkspaceBusy { holder } => self.warn(words::busy(holder.as_ref())),

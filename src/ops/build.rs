@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::project::Project;
+use super::security;
 use super::types::{BuildOptions, Error, Report};
 use crate::base::clock::{self, Stopwatch};
 use crate::base::{Diagnostic, Digest};
@@ -27,8 +28,12 @@ impl Project {
         let needed = self.needed(&options.targets)?;
         let home = Home::new(Some(&options.config.cache.cache_dir));
         let emitter = Emitter::new(run_id(), observers);
+        if options.config.security.deny_dangerous {
+            self.refuse_dangers(&emitter)?;
+        }
+        security::refuse_exposed(&home, &emitter)?;
         let _lock = if options.dry_run { None } else { Some(take_lock(&home, &emitter, options)?) };
-        let state = self.state(&home, options.dry_run);
+        let state = self.state(&home, options, options.dry_run);
         state.files.look_at_all(threads());
         let plan = self.plan(&needed);
         self.refuse_missing(&needed, &state)?;
@@ -54,6 +59,7 @@ impl Project {
             })?)
         };
         self.announce(&bench, options, &settled, runner.as_ref());
+        self.tell_dangers(&bench, &settled);
         match runner {
             Some(runner) => run(&bench, &settled, runner)?,
             None if options.dry_run => engine::dry_run(&bench, &settled),
@@ -72,9 +78,13 @@ impl Project {
         Ok(Report { summary, problems })
     }
 
-    pub(super) fn state(&self, home: &Home, read_only: bool) -> State {
+    pub(super) fn state(&self, home: &Home, options: &BuildOptions, read_only: bool) -> State {
         let probe = (!read_only).then(|| home.stage());
-        State::load(home.state(&self.path), home.journal(&self.path), probe)
+        let mut state = State::load(home.state(&self.path), home.journal(&self.path), probe);
+        if options.config.security.validate_checksums {
+            state.files.distrust();
+        }
+        state
     }
 
     /// An error where an input is not there and nothing makes it.
@@ -121,7 +131,10 @@ impl Project {
 }
 
 fn run(bench: &Bench<'_>, settled: &Settled, runner: Runner) -> Result<(), Error> {
-    bench.home.prepare().map_err(|error| cache_error(bench.home.cache_dir(), &error))?;
+    bench.home.prepare().map_err(|error| {
+        security::tell_denied(&error, bench.emitter);
+        cache_error(bench.home.cache_dir(), &error)
+    })?;
     bench.home.sweep();
     bench.emitter.go_async();
     engine::execute(bench, settled, runner)
@@ -155,7 +168,10 @@ fn take_lock(home: &Home, emitter: &Emitter, options: &BuildOptions) -> Result<L
         (Ok(lock), _) => Ok(lock),
         (Err(LockError::Busy(_)), Some(pid)) => Err(Error::Nested { pid }),
         (Err(LockError::Busy(holder)), None) => Err(Error::Busy { holder }),
-        (Err(LockError::File(error)), _) => Err(Error::File(error)),
+        (Err(LockError::File(error)), _) => {
+            security::tell_denied(&error, emitter);
+            Err(Error::File(error))
+        }
     }
 }
 
@@ -174,6 +190,7 @@ fn engine_options(options: &BuildOptions) -> Options {
         retries: u32::try_from(execution.retry_attempts).unwrap_or(u32::MAX),
         retry_delay: Duration::from_millis(execution.retry_delay_ms),
         grace: Duration::from_secs(execution.grace_seconds),
+        max_input: options.config.security.max_input_size_mb.0.map(|mib| mib << 20),
     }
 }
 

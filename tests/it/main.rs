@@ -8,5 +8,6 @@ mod cproject;
 mod docs;
 mod examples;
 mod readme;
+mod security;
 mod support;
 mod tidy;
