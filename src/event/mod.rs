@@ -4,6 +4,7 @@
 
 mod emit;
 mod kinds;
+mod security;
 mod tally;
 
 pub use emit::{Emitter, Observer, Stamped};
@@ -11,4 +12,5 @@ pub use kinds::{
     Event, Failure, HitSource, Holder, InputChange, MissReason, Outcome, Output, SkipReason,
     Summary, Timing, Usage,
 };
+pub use security::{Access, Danger, Violation};
 pub use tally::Tally;

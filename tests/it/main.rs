@@ -25,6 +25,7 @@ mod readme;
 mod readonly;
 mod restore;
 mod said;
+mod security;
 mod signals;
 mod standing;
 mod support;
