@@ -11,7 +11,7 @@ use crate::cache::record::Records;
 use crate::cache::state::State;
 use crate::config::Wait;
 use crate::engine::{self, Bench, Options, Results, Settled};
-use crate::event::{Emitter, Event, Observer};
+use crate::event::{Emitter, Event, Holder, Observer};
 use crate::exec::Runner;
 use crate::home::{self, Home, Lock, LockError};
 use crate::store::DiskStore;
@@ -27,7 +27,15 @@ impl Project {
         let needed = self.needed(&options.targets)?;
         let home = Home::new(Some(&options.config.cache.cache_dir));
         let emitter = Emitter::new(run_id(), observers);
-        let _lock = if options.dry_run { None } else { Some(take_lock(&home, &emitter, options)?) };
+        let busy = |holder: Option<&Holder>| {
+            emitter.emit(Event::WorkspaceBusy { holder: holder.cloned() });
+        };
+        let patience = options.config.execution.lock_wait_seconds;
+        let _lock = if options.dry_run {
+            None
+        } else {
+            Some(take_lock(&home, &options.command, patience, busy)?)
+        };
         let state = self.state(&home, options.dry_run);
         state.files.look_at_all(threads());
         let plan = self.plan(&needed);
@@ -136,11 +144,16 @@ fn cache_error(cache: &Path, error: &crate::base::FileError) -> Error {
     }
 }
 
-fn take_lock(home: &Home, emitter: &Emitter, options: &BuildOptions) -> Result<Lock, Error> {
-    let Wait(patience) = options.config.execution.lock_wait_seconds;
+/// The lock of the workspace for a run with this command. `busy` is told of whom is waited for.
+pub(super) fn take_lock(
+    home: &Home,
+    command: &str,
+    Wait(patience): Wait,
+    busy: impl FnOnce(Option<&Holder>),
+) -> Result<Lock, Error> {
     let patience = patience.map_or(Duration::MAX, Duration::from_secs);
     let mut inside = None;
-    let lock = home.lock(&options.command, |holder| {
+    let lock = home.lock(command, |holder| {
         // On another machine, or in another container, the number is another process's.
         let near = holder.filter(|holder| holder.host == home::host());
         let ancestor = near.map(|holder| holder.pid).filter(|&pid| crate::exec::is_ancestor(pid));
@@ -149,7 +162,7 @@ fn take_lock(home: &Home, emitter: &Emitter, options: &BuildOptions) -> Result<L
             return Duration::ZERO;
         }
         if !patience.is_zero() {
-            emitter.emit(Event::WorkspaceBusy { holder: holder.cloned() });
+            busy(holder);
         }
         patience
     });

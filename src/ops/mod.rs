@@ -7,10 +7,15 @@ mod explain;
 mod project;
 mod settings;
 mod types;
+mod upkeep;
 
 pub use project::Project;
 pub use settings::load_settings;
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
+pub use upkeep::{
+    CacheStats, Check, Checks, Cleaned, Fault, Flaw, Health, Status, Verified, cache_stats,
+    clean_cache, health, verify_cache,
+};
 
 /// The life of the process that outlives ours to end what we started. Returns its exit code.
 pub fn guard() -> i32 {

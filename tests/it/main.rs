@@ -3,11 +3,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests make files and start programs themselves")]
 
+mod cache;
 mod commands;
 mod config;
 mod cproject;
 mod docs;
 mod examples;
+mod health;
 mod locks;
 mod readme;
 mod support;
