@@ -186,6 +186,10 @@ pub(super) struct Flags {
     #[arg(long, global = true, help_heading = "Output")]
     pub(super) replay: bool,
 
+    /// Print the figures of the run at its end
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(super) stats: bool,
+
     /// Write where the time of the run went
     #[arg(long, global = true, help_heading = "Output")]
     pub(super) profile: bool,

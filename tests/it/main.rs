@@ -12,5 +12,6 @@ mod examples;
 mod health;
 mod locks;
 mod readme;
+mod stats;
 mod support;
 mod tidy;
