@@ -3,7 +3,7 @@
 //!
 //! A run may be at work meanwhile: what it puts there is whole, and what goes away is no fault.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -77,7 +77,7 @@ pub fn verify_cache(config: &Config, repair: bool) -> Result<Verified, Error> {
         repair,
     };
     let objects = over(&home.objects(), |item| check.object(item));
-    let bad: HashSet<Digest> = objects.bad.iter().copied().collect();
+    let bad: Bad = objects.bad.iter().copied().collect();
     let records = over(&home.records(), |item| check.record(item, &bad));
     let mut flaws = [objects.flaws, records.flaws].concat();
     flaws.sort_unstable();
@@ -101,8 +101,8 @@ struct Part {
     count: usize,
     bytes: u64,
     flaws: Vec<Flaw>,
-    /// The names of objects that are damaged.
-    bad: Vec<Digest>,
+    /// The names of objects that are damaged, and what was found in their places.
+    bad: Vec<(Digest, Identity)>,
 }
 
 impl Part {
@@ -165,29 +165,34 @@ impl Check {
             Inspected::Damaged(problem) => {
                 let mut flaw = flaw(&item.path, Fault::Object, problem);
                 flaw.repaired = self.set_aside(&item.path);
-                Part { count: 1, bad: vec![*digest], ..Part::flaw(flaw) }
+                Part {
+                    count: 1,
+                    bad: before.map(|was| (*digest, was)).into_iter().collect(),
+                    ..Part::flaw(flaw)
+                }
             }
         }
     }
 
-    fn record(&self, item: &Item, bad: &HashSet<Digest>) -> Part {
+    fn record(&self, item: &Item, bad: &Bad) -> Part {
         let before = identity(&item.path);
         let Some(key) = &item.digest else { return self.stray(item, Fault::Record) };
         let (fault, problem) = match self.records.find(key, Look::Only) {
             Found::Nothing => return Part::default(),
             Found::Damaged { problem, .. } => (Fault::Record, problem),
             Found::Record(record) => {
-                let lost = named(&record).find(|(_, digest, size)| {
-                    bad.contains(digest) || !self.store.has(digest, *size)
-                });
-                match lost {
-                    None => return Part { count: 1, ..Part::default() },
-                    Some((what, digest, _)) => {
-                        let state = if bad.contains(&digest) { "damaged" } else { "not there" };
-                        let problem = format!("object {} of {what} is {state}", digest.short());
-                        (Fault::Dangling, problem)
-                    }
-                }
+                let is_bad = |digest: &Digest| {
+                    bad.get(digest)
+                        .is_some_and(|was| identity(&self.store.path(digest)) == Some(*was))
+                };
+                let lost = named(&record)
+                    .find(|(_, digest, size)| is_bad(digest) || !self.store.has(digest, *size));
+                let Some((what, digest, _)) = lost else {
+                    return Part { count: 1, ..Part::default() };
+                };
+                let state = if is_bad(&digest) { "damaged" } else { "not there" };
+                let problem = format!("object {} of {what} is {state}", digest.short());
+                (Fault::Dangling, problem)
             }
         };
         // It may have been replaced or cleaned away meanwhile, and its objects with it.
@@ -218,8 +223,14 @@ impl Check {
     }
 }
 
-/// What tells one file in a place from its successor there; none: nothing is there.
-fn identity(path: &Path) -> Option<(u64, i64, i64)> {
+/// What tells one file in a place from its successor there.
+type Identity = (u64, i64, i64);
+
+/// Damaged objects. One is not bad any more when something else has come into its place.
+type Bad = HashMap<Digest, Identity>;
+
+/// None: nothing is there.
+fn identity(path: &Path) -> Option<Identity> {
     let data = std::fs::symlink_metadata(path).ok()?;
     Some((data.ino(), data.ctime(), data.ctime_nsec()))
 }
