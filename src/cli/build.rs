@@ -6,7 +6,7 @@ use super::args::{Cli, Flags, Format};
 use super::screen::Screen;
 use super::{Call, Failure, exit, list, screen};
 use crate::event::Observer;
-use crate::observe::{Console, Detail, Failures, Graph, Json, Metrics, Progress};
+use crate::observe::{Console, Detail, Failures, Graph, Json, Metrics, Progress, Stats};
 use crate::ops::{self, BuildOptions, Location, Project};
 
 pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
@@ -80,6 +80,9 @@ fn listeners(
             Box::new(Console::new(err, detail, call.screen.error_paint()))
         }
     });
+    if flags.stats && flags.output == Format::Text {
+        observers.push(Box::new(Stats::new(io::stderr(), call.screen.error_paint())));
+    }
     let figures = &config.performance;
     if figures.enable_metrics && flags.dry_run {
         let path = figures.metrics_file.display();

@@ -11,11 +11,16 @@ mod settings;
 mod standing;
 mod types;
 mod words;
+mod upkeep;
 
 pub use project::Project;
 pub use settings::load_settings;
 pub use standing::{Unchanged, unchanged};
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
+pub use upkeep::{
+    CacheStats, Check, Checks, Cleaned, Fault, Flaw, Health, Status, Verified, cache_stats,
+    clean_cache, health, verify_cache,
+};
 
 /// The life of the process that outlives ours to end what we started. Returns its exit code.
 pub fn guard() -> i32 {
