@@ -78,8 +78,7 @@ fn a_cache_on_a_full_disk_costs_no_result_and_is_never_half_full() {
 fn a_restore_that_finds_no_room_says_so_and_leaves_nothing_half() {
     let full = large();
     let folder = full.outside().join("cache");
-    // One at a time: while the large one is tried there is no room for the small one either.
-    let args = ["-j1", "--cache-dir", folder.to_str().expect("a path"), "manifest.txt"];
+    let args = ["--cache-dir", folder.to_str().expect("a path"), "manifest.txt"];
     full.run(args).success();
     let project = Project::new();
     let Some(disk) = Tmpfs::mount(project.root(), "200k") else { return };
