@@ -69,6 +69,11 @@ impl Home {
         self.root.join("state").join(format!("{}.journal", manifest_id(manifest)))
     }
 
+    /// What a crash leaves, by its time: a name without colons, which some file systems refuse.
+    pub fn crash_report(&self, time: &str) -> PathBuf {
+        self.root.join(format!("crash-{}.txt", time.replace(':', "-")))
+    }
+
     /// Makes the folders of the workspace and of the cache, readable by their owner only.
     pub fn prepare(&self) -> Result<(), FileError> {
         for folder in [self.stage(), self.root.join("state")] {
@@ -113,6 +118,7 @@ impl Home {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .at("write", &path)?;
+        tracing::debug!(path = %path.display(), "lock of the workspace taken");
         Ok(Some(Lock { _file: file }))
     }
 
@@ -123,6 +129,7 @@ impl Home {
         for folder in [Some(self.stage()), shared.is_none().then(|| self.store_tmp())] {
             let listing = folder.and_then(|folder| std::fs::read_dir(folder).ok());
             for entry in listing.into_iter().flatten().flatten() {
+                tracing::info!(path = %entry.path().display(), "leftover of a killed run removed");
                 // What cannot be removed is in nobody's way.
                 let _ = fs::remove_file(&entry.path());
             }

@@ -11,6 +11,7 @@ use clap::{
     Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
 };
 
+use super::logs::LogFlags;
 use crate::base::nearest::nearest;
 
 /// Builds what a manifest describes: tasks run in parallel, and what is known comes from a cache.
@@ -104,6 +105,9 @@ pub(super) struct Flags {
     /// Keep results in this folder [default: .reprovm]
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) cache_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) logs: LogFlags,
 
     /// Print failures and warnings only
     #[arg(short, long, global = true, conflicts_with = "verbose")]

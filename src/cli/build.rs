@@ -8,14 +8,20 @@ use super::screen::Screen;
 use super::{Failure, exit, list};
 use crate::config::Environment;
 use crate::event::Observer;
-use crate::observe::{Console, Detail, Failures, Graph, Json, Metrics};
+use crate::observe::{Console, Detail, Failures, Graph, Json, LogEvents, Metrics, Recent};
 use crate::ops::{BuildOptions, Location, Project};
 
-pub(super) fn run(cli: &Cli, environment: Environment, screen: &Screen) -> Result<u8, Failure> {
+pub(super) fn run(
+    cli: &Cli,
+    environment: Environment,
+    (screen, recent): (&Screen, &Recent),
+) -> Result<u8, Failure> {
     let project = Project::load(&Location { manifest: cli.manifest.clone() })?;
+    let panics = environment.panics_at("listener").then_some("task_started");
     let options = options(&cli.flags, cli.targets.clone(), environment);
     let (failures, kinds) = Failures::new();
-    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(failures)];
+    let mut observers: Vec<Box<dyn Observer>> =
+        vec![Box::new(failures), Box::new(LogEvents), Box::new(recent.panicking_at(panics))];
     listeners(&cli.flags, screen, &mut observers);
     if cli.flags.graph {
         observers.push(graph(&project, cli, screen)?);

@@ -37,7 +37,7 @@ pub(super) fn plain(message: &str, help: &[String], paint: Paint) -> String {
 }
 
 /// The error and its causes, joined by colons.
-fn chain(error: &Error) -> String {
+pub(super) fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

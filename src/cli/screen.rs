@@ -1,7 +1,10 @@
 //! The standard streams: whether they are coloured, and writing to them. A reader that has gone
 //! is no error.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 
 use super::Failure;
 use super::exit::Code;
@@ -15,6 +18,16 @@ pub(super) fn may_colour(environment: &Environment) -> bool {
         ["", "0", "false", "no", "off"].iter().any(|off| value.eq_ignore_ascii_case(off))
     });
     empty("NO_COLOR") && ours && environment.get("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Whether stderr leads to the systemd journal: `JOURNAL_STREAM` names the device and inode of
+/// the stream that systemd gave us, which a redirection may have replaced (systemd.exec(5)).
+pub(super) fn is_journal(environment: &Environment) -> bool {
+    let Some(stream) = environment.get("JOURNAL_STREAM").and_then(|text| text.to_str()) else {
+        return false;
+    };
+    let Ok(file) = io::stderr().as_fd().try_clone_to_owned().map(File::from) else { return false };
+    file.metadata().is_ok_and(|meta| stream == format!("{}:{}", meta.dev(), meta.ino()))
 }
 
 /// Where the program writes.

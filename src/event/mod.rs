@@ -2,8 +2,10 @@
 //!
 //! Knows nothing of who listens.
 
+mod about;
 mod emit;
 mod kinds;
+mod level;
 mod tally;
 
 pub use emit::{Emitter, Observer, Stamped};
@@ -11,4 +13,5 @@ pub use kinds::{
     Event, Failure, HitSource, InputChange, MissReason, Outcome, Output, SkipReason, Summary,
     Timing, Usage,
 };
+pub use level::{Level, LevelError};
 pub use tally::Tally;

@@ -1,4 +1,4 @@
-//! The listeners of a run: the terminal, JSON lines, the metrics file, the text graph.
+//! The listeners of a run: the terminal, JSON lines, the log, the metrics file, the text graph.
 //!
 //! They know events and nothing of what made them.
 
@@ -6,6 +6,7 @@ mod console;
 mod failures;
 mod graph;
 mod json;
+mod log;
 mod metrics;
 mod paint;
 mod sink;
@@ -17,5 +18,6 @@ pub use console::{Console, Detail};
 pub use failures::{FailureKinds, Failures};
 pub use graph::{Graph, Node, Status, Statuses, render_graph};
 pub use json::Json;
+pub use log::{LogError, LogEvents, LogHandle, LogOptions, Recent, start_log};
 pub use metrics::Metrics;
 pub use paint::{Mark, Paint};

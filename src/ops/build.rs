@@ -30,7 +30,9 @@ impl Project {
         let watch = Stopwatch::start();
         let needed = self.needed(&options.targets)?;
         let home = Home::new(options.cache_dir.as_deref());
-        let emitter = Emitter::new(run_id(), observers);
+        let id = run_id();
+        let _span = tracing::error_span!("run", %id).entered();
+        let emitter = Emitter::new(id, observers);
         let _lock = if options.dry_run { None } else { Some(take_lock(&home, &emitter)?) };
         let state = self.state(&home, options.dry_run);
         state.files.look_at_all(threads());

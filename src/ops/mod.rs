@@ -10,6 +10,11 @@ mod types;
 pub use project::Project;
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
 
+/// Where the report of a crash at this time belongs, in the project that the process stands in.
+pub fn crash_report(time: &str) -> std::path::PathBuf {
+    crate::home::Home::new(None).crash_report(time)
+}
+
 /// The life of the process that outlives ours to end what we started. Returns its exit code.
 pub fn guard() -> i32 {
     crate::exec::guard()

@@ -32,6 +32,7 @@ impl Project {
             LoadError::File(error) => no_manifest(&path, error),
         })?;
         let graph = Graph::new(&manifest);
+        tracing::debug!(manifest = %path.display(), tasks = graph.len(), "manifest loaded");
         match graph.order() {
             Ok(order) => Ok(Self { path, manifest, graph, order }),
             Err(cycle) => Err(Error::Cycle(vec![graph::cycle_diagnostic(&manifest, &cycle)])),

@@ -4,8 +4,10 @@
 #![expect(clippy::disallowed_methods, reason = "tests make files and start programs themselves")]
 
 mod cproject;
+mod crashes;
 mod docs;
 mod examples;
+mod logs;
 mod readme;
 mod support;
 mod tidy;
