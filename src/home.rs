@@ -8,9 +8,12 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use crate::base::clock::{self, Stopwatch};
 use crate::base::fs::{self, Context as _};
 use crate::base::{Digest, FileError};
+use crate::event::Holder;
 
 /// The folder of the project that is ours; nothing in it is ever an input or an output.
 pub const DIR: &str = ".reprovm";
@@ -64,6 +67,13 @@ impl Home {
         self.root.join("state").join(format!("{}.state", manifest_id(manifest)))
     }
 
+    /// What must stand for the targets to be up to date; `targets` stands for them.
+    pub fn standing(&self, manifest: &Path, targets: &Digest) -> PathBuf {
+        let mut hex = targets.hex();
+        hex.truncate(16);
+        self.root.join("state").join(format!("{}-{hex}.standing", manifest_id(manifest)))
+    }
+
     /// What happened since the state was written.
     pub fn journal(&self, manifest: &Path) -> PathBuf {
         self.root.join("state").join(format!("{}.journal", manifest_id(manifest)))
@@ -90,10 +100,20 @@ impl Home {
         Ok(())
     }
 
-    /// Takes the lock of the workspace. Where another run has it, `wait` is asked once whether to
-    /// wait, with the holder's process if it is known; none: it would not. The lock ends with the
-    /// process, however it ends.
-    pub fn lock(&self, wait: impl FnOnce(Option<u32>) -> bool) -> Result<Option<Lock>, FileError> {
+    /// The file of settings of the project that the process stands in.
+    pub fn config_file() -> PathBuf {
+        Path::new(DIR).join("reprovm.conf")
+    }
+
+    /// Takes the lock of the workspace for a run with this command. Where another run has it,
+    /// `wait` is asked how long to wait for it; the answer without an end is `Duration::MAX`.
+    /// An error of the kind `Busy`: it was not free in time. The lock is the kernel's and ends
+    /// with the process, however it ends: what the file says of the holder is for people only.
+    pub fn lock(
+        &self,
+        command: &str,
+        wait: impl FnOnce(Option<&Holder>) -> Duration,
+    ) -> Result<Lock, LockError> {
         let path = self.root.join("lock");
         fs::create_private_dir(&self.root)?;
         let mut file = OpenOptions::new()
@@ -107,19 +127,31 @@ impl Home {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                if !wait(read_pid(&mut file)) {
-                    return Ok(None);
+                let holder = read_holder(&mut file);
+                let patience = wait(holder.as_ref());
+                if patience == Duration::MAX {
+                    file.lock().at("lock", &path)?;
+                } else if !free_within(&file, patience).at("lock", &path)? {
+                    // Whoever has it now may be another one than before.
+                    return Err(LockError::Busy(read_holder(&mut file).or(holder)));
                 }
-                file.lock().at("lock", &path)?;
             }
-            Err(TryLockError::Error(error)) => return Err(FileError::new("lock", &path, error)),
+            Err(TryLockError::Error(error)) => {
+                return Err(FileError::new("lock", &path, error).into());
+            }
         }
+        let text = format!(
+            "{}\n{}\n{}\n{command}\n",
+            std::process::id(),
+            clock::rfc3339(clock::now_ns()),
+            host()
+        );
         file.set_len(0)
             .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .and_then(|()| file.write_all(text.as_bytes()))
             .at("write", &path)?;
         tracing::debug!(path = %path.display(), "lock of the workspace taken");
-        Ok(Some(Lock { _file: file }))
+        Ok(Lock { _file: file })
     }
 
     /// Removes what a run that was killed left in the making. The lock is held, so that nobody
@@ -141,17 +173,58 @@ impl Home {
 const CACHEDIR_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n\
     # This folder is made by reprovm and can be made again.\n";
 
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Another run has it; none: it does not say which.
+    #[error("the workspace is busy")]
+    Busy(Option<Holder>),
+}
+
 /// The workspace is ours while this lives.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-fn read_pid(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
+/// How long a holder is let alone between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Whether the lock became ours in time. The kernel has no call that waits so long and no
+/// longer, so it is asked again and again.
+fn free_within(file: &File, patience: Duration) -> std::io::Result<bool> {
+    let watch = Stopwatch::start();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let left = patience.saturating_sub(watch.elapsed());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        std::thread::sleep(left.min(PAUSE));
+    }
+}
+
+/// What the file says of who has it. The number of the process is there, or nothing is.
+fn read_holder(file: &mut File) -> Option<Holder> {
+    let mut bytes = Vec::new();
     file.rewind().ok()?;
-    file.take(32).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    file.take(64 * 1024).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines = text.lines();
+    let pid = lines.next()?.trim().parse().ok()?;
+    let mut next = || lines.next().unwrap_or_default().to_owned();
+    Some(Holder { pid, since: next(), host: next(), command: next() })
+}
+
+/// The name of this machine, as a holder of the lock writes it.
+pub fn host() -> String {
+    nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// 16 hex digits that stand for a manifest's path.

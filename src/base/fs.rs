@@ -5,7 +5,7 @@ pub mod rotating;
 
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -57,6 +57,22 @@ impl<T> Context<T> for io::Result<T> {
 #[track_caller]
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     fs::read(path).at("read", path)
+}
+
+/// The bytes of a regular file of at most `most` bytes, not through a link; a fifo in its place
+/// does not hold us up.
+pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() || meta.len() > most {
+        return Err(io::Error::other("it is no regular file of a sensible size"));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A folder and those above it. Existing ones are fine.
@@ -119,10 +135,17 @@ pub fn create_new(path: &Path) -> Result<File, FileError> {
         .at("create", path)
 }
 
-/// Opens a file for appending, and creates it if need be, readable by its owner only.
+/// Opens a file for appending, and creates it if need be, readable by its owner only. A fifo in
+/// its place is an error and does not hold us up.
 #[track_caller]
 pub fn open_append(path: &Path) -> Result<File, FileError> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path).at("open", path)
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .at("open", path)
 }
 
 /// A name that no other thread or process uses: process and a counter.
@@ -174,6 +197,14 @@ pub fn is_beneath(path: &Path) -> bool {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         },
     }
+}
+
+/// Whether the way to `path` goes through a link that leads out of the process's folder. What is
+/// not there yet, or is no folder, leads nowhere.
+pub fn leads_out(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let error = folder.and_then(|folder| open_beneath(folder).err());
+    error.is_some_and(|error| matches!(error.raw_os_error(), Some(libc::EXDEV | libc::ELOOP)))
 }
 
 /// A folder below the process's own, opened so that no link leads out on the way: what is done

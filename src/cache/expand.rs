@@ -12,10 +12,14 @@ use crate::base::{FileError, Pattern};
 use crate::home;
 
 /// Everything below `folder` (folders too), but what `excludes` cover; `folder` itself is not in
-/// it. Links are not followed.
-pub fn tree(folder: &[u8], excludes: &[Pattern]) -> Result<Vec<Vec<u8>>, FileError> {
+/// it. Links are not followed. `listing` is told of each folder before it is listed.
+pub fn tree(
+    folder: &[u8],
+    excludes: &[Pattern],
+    listing: &dyn Fn(&[u8]),
+) -> Result<Vec<Vec<u8>>, FileError> {
     let mut found = Vec::new();
-    walk(folder, &mut |path, is_dir| {
+    walk(folder, listing, &mut |path, is_dir| {
         if excludes.iter().any(|exclude| exclude.covers(path)) {
             return false;
         }
@@ -26,14 +30,19 @@ pub fn tree(folder: &[u8], excludes: &[Pattern]) -> Result<Vec<Vec<u8>>, FileErr
     Ok(found)
 }
 
-/// The files and links that `pattern` matches, but what `excludes` cover.
-pub fn glob(pattern: &Pattern, excludes: &[Pattern]) -> Result<Vec<Vec<u8>>, FileError> {
+/// The files and links that `pattern` matches, but what `excludes` cover; `listing` as in [`tree`].
+pub fn glob(
+    pattern: &Pattern,
+    excludes: &[Pattern],
+    listing: &dyn Fn(&[u8]),
+) -> Result<Vec<Vec<u8>>, FileError> {
     let base = pattern.base();
+    listing(&base);
     if !Path::new(OsStr::from_bytes(if base.is_empty() { b"." } else { &base })).is_dir() {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    walk(&base, &mut |path, is_dir| {
+    walk(&base, listing, &mut |path, is_dir| {
         if excludes.iter().any(|exclude| exclude.covers(path)) {
             return false;
         }
@@ -51,10 +60,15 @@ pub fn glob(pattern: &Pattern, excludes: &[Pattern]) -> Result<Vec<Vec<u8>>, Fil
 
 /// Every file, link and folder below `folder`, as paths of the project; `see` says whether to
 /// enter. A folder that vanishes meanwhile is as if it had not been there.
-fn walk(folder: &[u8], see: &mut dyn FnMut(&[u8], bool) -> bool) -> Result<(), FileError> {
+fn walk(
+    folder: &[u8],
+    listing: &dyn Fn(&[u8]),
+    see: &mut dyn FnMut(&[u8], bool) -> bool,
+) -> Result<(), FileError> {
     let mut open = vec![folder.to_vec()];
     while let Some(folder) = open.pop() {
         let shown = Path::new(OsStr::from_bytes(if folder.is_empty() { b"." } else { &folder }));
+        listing(&folder);
         let listing = match fs::read_dir(shown) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             other => other.at("list the folder", shown)?,

@@ -4,7 +4,7 @@
 //! Whoever forms a key keeps the entries that went into it, and compares with them afterwards.
 //! Knows nothing of tasks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::CString;
 use std::fs::OpenOptions;
 use std::os::fd::AsFd as _;
@@ -39,6 +39,15 @@ impl Entry {
 
     pub const ABSENT: Self =
         Self { sig: Sig::ABSENT, digest: Digest::from_bytes([0; 32]), trusted: true };
+}
+
+/// What became of a path since it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    Same,
+    /// It holds the same bytes and was written to: for a while it may have held others.
+    Touched,
+    Changed,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +89,11 @@ pub struct Files {
     /// Whether anything is known that was not when it began.
     changed: AtomicBool,
     fine_device: OnceLock<Option<u32>>,
+    /// Folders that were listed, each as it was before its first listing.
+    listed: Mutex<BTreeMap<Vec<u8>, Entry>>,
+    /// Whether a file was found other than this run had found it before: what was concluded from
+    /// it need not hold at the end.
+    disturbed: AtomicBool,
 }
 
 /// Clocks of file systems tick every 10 ms at worst, or every second or two on old ones.
@@ -94,6 +108,8 @@ impl Files {
             probe_in,
             changed: AtomicBool::new(false),
             fine_device: OnceLock::new(),
+            listed: Mutex::default(),
+            disturbed: AtomicBool::new(false),
         }
     }
 
@@ -198,6 +214,9 @@ impl Files {
             _ => None,
         };
         let entry = self.examine(&path, remembered)?;
+        if matches!(row, Row::Settled(before) if before != entry) {
+            self.disturbed.store(true, Ordering::Relaxed);
+        }
         if remembered == Some(entry) {
             self.lock().rows[id.0 as usize] = Row::Settled(entry);
         } else {
@@ -228,19 +247,51 @@ impl Files {
         self.intern(&followed(path))
     }
 
-    /// Whether the path still holds what [`Files::get`] gave. New times over the same bytes are no
-    /// change.
-    pub fn is_unchanged(&self, id: FileId, entry: &Entry) -> Result<bool, FileError> {
+    /// What became of the path since [`Files::get`] gave the entry.
+    pub fn since(&self, id: FileId, entry: &Entry) -> Result<Since, FileError> {
         let path = self.path(id);
         if look(&path).at("examine", &shown_path(&path))? == entry.sig {
-            return Ok(true);
+            return Ok(Since::Same);
         }
         let now = self.examine(&path, None)?;
         if now.kind() == entry.kind() && now.digest == entry.digest {
             self.put(id, now);
-            return Ok(true);
+            return Ok(Since::Touched);
         }
-        Ok(false)
+        Ok(Since::Changed)
+    }
+
+    /// What was looked at in this run and is there, with its path; none where a look at it would
+    /// not be sure to show the next change.
+    pub fn all_settled(&self) -> Option<Vec<(Arc<[u8]>, Sig)>> {
+        let table = self.lock();
+        let rows = table.rows.iter().zip(&table.paths);
+        rows.filter_map(|(row, path)| match row {
+            Row::Settled(entry) if entry.kind() == Kind::Absent => None,
+            Row::Settled(entry) => Some(entry.trusted.then(|| (path.clone(), entry.sig))),
+            Row::Unknown | Row::Remembered(_) => None,
+        })
+        .collect()
+    }
+
+    /// Notes that a folder is about to be listed, so that what is in it can be known to stand.
+    pub fn list(&self, folder: &[u8]) {
+        let now = clock::now_ns();
+        // What cannot be looked at is no folder of which anything is known.
+        let Ok(sig) = look(&followed(folder)) else { return };
+        let entry = Entry { sig, digest: Digest::default(), trusted: self.is_trusted(&sig, now) };
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.entry(folder.to_vec()).or_insert(entry);
+    }
+
+    /// The folders that were listed.
+    pub fn listed(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Entry>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a file was found other than it had been found before in this run.
+    pub fn is_disturbed(&self) -> bool {
+        self.disturbed.load(Ordering::Relaxed)
     }
 
     /// Says what the path holds from now on.
@@ -387,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_found_and_new_times_are_none() {
+    fn a_change_is_found_also_one_that_was_taken_back() {
         let (folder, files) = table();
         let path = folder.path().join("a");
         std::fs::write(&path, "one").expect("a writable folder");
@@ -395,11 +446,14 @@ mod tests {
         let one = files.get(a).expect("a file");
         assert_eq!(one.digest, Digest::of(b"one"));
         std::fs::write(&path, "three").expect("a writable folder");
-        assert!(!files.is_unchanged(a, &one).expect("a file"));
+        assert_eq!(files.since(a, &one).expect("a file"), Since::Changed);
         assert_eq!(files.get(a).expect("a file").digest, Digest::of(b"three"));
-        assert!(!files.is_unchanged(a, &one).expect("a file"), "whatever others saw meanwhile");
+        // Whatever others saw meanwhile.
+        assert_eq!(files.since(a, &one).expect("a file"), Since::Changed);
         std::fs::write(&path, "one").expect("a writable folder");
-        assert!(files.is_unchanged(a, &one).expect("a file"), "the same bytes again");
+        assert_eq!(files.since(a, &one).expect("a file"), Since::Touched);
+        let again = files.get(a).expect("a file");
+        assert_eq!(files.since(a, &again).expect("a file"), Since::Same);
         files.forget(a);
         assert_eq!(files.get(a).expect("a file").kind(), Kind::File);
     }

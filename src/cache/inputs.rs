@@ -54,18 +54,19 @@ pub fn members(
     effort: Effort,
 ) -> Result<Option<Vec<Member>>, InputError> {
     let excludes = excludes(task)?;
+    let note = |folder: &[u8]| files.list(folder);
     let mut found: BTreeMap<Vec<u8>, Member> = BTreeMap::new();
     for input in &task.inputs {
         let paths = match &input.value {
             Input::Exclude(_) => continue,
-            Input::Glob(glob) => expand::glob(&Pattern::parse(glob)?, &excludes)?,
+            Input::Glob(glob) => expand::glob(&Pattern::parse(glob)?, &excludes, &note)?,
             Input::Path(path) => {
                 let Some((file, entry)) = named(path.as_bytes(), files, effort)? else {
                     return Ok(None);
                 };
                 let path = path.as_bytes().to_vec();
                 let inside = match entry.kind() {
-                    Kind::Dir => expand::tree(&path, &excludes)?,
+                    Kind::Dir => expand::tree(&path, &excludes, &note)?,
                     _ => Vec::new(),
                 };
                 found.insert(path.clone(), Member { path, file, entry });
@@ -134,7 +135,8 @@ pub fn tools(
 ) -> Result<Option<Tools>, InputError> {
     let mut found = Tools::new();
     for tool in &task.tools {
-        let path = tool_path(task, &tool.value, environment)
+        let own_path = task.env.get("PATH").map(String::as_str);
+        let path = find_tool(task.cwd.as_path(), own_path, &tool.value, environment)
             .ok_or_else(|| InputError::ToolMissing(tool.value.clone()))?;
         let Some((file, entry)) = named(path.as_os_str().as_bytes(), files, effort)? else {
             return Ok(None);
@@ -147,21 +149,26 @@ pub fn tools(
     Ok(Some(found))
 }
 
-/// Where the PATH that the task will see finds the tool.
-fn tool_path(task: &Task, name: &str, environment: &Environment) -> Option<PathBuf> {
+/// Where the PATH that a task will see, its own or ours, finds the tool.
+pub fn find_tool(
+    cwd: &Path,
+    own_path: Option<&str>,
+    name: &str,
+    environment: &Environment,
+) -> Option<PathBuf> {
     let is_tool = |path: &Path| {
         nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok() && path.is_file()
     };
     if name.contains('/') {
-        return Some(task.cwd.as_path().join(name)).filter(|path| is_tool(path));
+        return Some(cwd.join(name)).filter(|path| is_tool(path));
     }
-    let path = match task.env.get("PATH") {
+    let path = match own_path {
         Some(path) => OsStr::new(path),
         None => environment.get("PATH")?,
     };
     path.as_bytes()
         .split(|&b| b == b':')
-        .map(|folder| task.cwd.as_path().join(OsStr::from_bytes(folder)).join(name))
+        .map(|folder| cwd.join(OsStr::from_bytes(folder)).join(name))
         .find(|path| is_tool(path))
 }
 
@@ -211,16 +218,19 @@ pub fn recipe(
 /// The paths that folders and patterns of a task stand for now, and the named ones that are there.
 pub fn paths(task: &Task, files: &Files) -> Result<Vec<Vec<u8>>, InputError> {
     let excludes = excludes(task)?;
+    let note = |folder: &[u8]| files.list(folder);
     let mut found = Vec::new();
     for input in &task.inputs {
         match &input.value {
             Input::Exclude(_) => {}
-            Input::Glob(glob) => found.extend(expand::glob(&Pattern::parse(glob)?, &excludes)?),
+            Input::Glob(glob) => {
+                found.extend(expand::glob(&Pattern::parse(glob)?, &excludes, &note)?);
+            }
             Input::Path(path) => {
                 let path = path.as_bytes();
                 let kind = files.settled(files.intern(path)).map(|entry| entry.kind());
                 if matches!(kind, Some(Kind::Dir | Kind::Link)) {
-                    found.extend(expand::tree(path, &excludes)?);
+                    found.extend(expand::tree(path, &excludes, &note)?);
                 }
             }
         }

@@ -11,4 +11,5 @@ pub mod outputs;
 pub mod recipe;
 pub mod record;
 pub mod restore;
+pub mod standing;
 pub mod state;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
+use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -15,6 +16,7 @@ use super::expand;
 use super::files::{Entry, FileId, Files};
 use super::record::Output;
 use crate::base::fs::{self, Context as _};
+use crate::base::relpath::is_in;
 use crate::base::{FileError, Kind, RelPath, Sig, clock, stat};
 use crate::manifest::Task;
 use crate::store::DiskStore;
@@ -41,6 +43,11 @@ impl Before {
     pub fn from_paths(paths: impl IntoIterator<Item = Vec<u8>>) -> Self {
         // Without their signatures all of them count as untouched.
         Self(paths.into_iter().map(|path| (path, Sig::ABSENT)).collect())
+    }
+
+    /// What lay there.
+    pub fn kind(&self, path: &[u8]) -> Kind {
+        self.0.get(path).map_or(Kind::Absent, Sig::kind)
     }
 
     fn holds(&self, path: &[u8]) -> bool {
@@ -70,6 +77,23 @@ pub enum OutputError {
     File(#[from] FileError),
 }
 
+/// An error where the way to an output leads out of the project: neither we nor the command may
+/// write there.
+pub fn check_way(output: &RelPath) -> Result<(), FileError> {
+    if fs::leads_out(output.as_path()) {
+        let why = "a folder on the way is a symbolic link that leads out of the project";
+        return Err(FileError::new("reach", output.as_path(), io::Error::other(why)));
+    }
+    Ok(())
+}
+
+/// A folder with foreign files lies where a task makes a file. It must not run: many commands
+/// would put their file into the folder.
+pub fn folder_in_the_way(output: &RelPath) -> FileError {
+    let why = "a folder with files that the task did not make is in its place; move it away";
+    FileError::new("make the file", output.as_path(), io::Error::other(why))
+}
+
 /// For file work: the project itself is `.`.
 fn as_path(path: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(if path.is_empty() { b"." } else { path }))
@@ -87,7 +111,7 @@ pub fn take_stock(task: &Task) -> Result<Before, FileError> {
         let path = output.value.as_bytes();
         let sig = sig_of(path)?;
         if sig.kind() == Kind::Dir {
-            for inside in expand::tree(path, &[])? {
+            for inside in expand::tree(path, &[], &|_| ())? {
                 let sig = sig_of(&inside)?;
                 stock.insert(inside, sig);
             }
@@ -102,6 +126,9 @@ pub fn take_stock(task: &Task) -> Result<Before, FileError> {
 /// Removes what the task's earlier run made, so that nothing stale survives, and makes the
 /// folders that the outputs will lie in.
 pub fn clear(task: &Task, own: &[Vec<u8>], files: &Files) -> Result<(), FileError> {
+    for output in &task.outputs {
+        check_way(&output.value)?;
+    }
     remove_all(own, files)?;
     for output in &task.outputs {
         if let Some(folder) = output.value.parent() {
@@ -116,13 +143,24 @@ pub fn remove_all(paths: &[Vec<u8>], files: &Files) -> Result<(), FileError> {
     // The deepest first, so that folders are empty when their turn comes.
     let mut sorted: Vec<&Vec<u8>> = paths.iter().collect();
     sorted.sort_unstable();
-    for path in &sorted {
+    // Behind a link in the place of a folder of ours nothing is ours; only the link goes.
+    let mut links: Vec<&Vec<u8>> = Vec::new();
+    let mut kept = Vec::with_capacity(sorted.len());
+    for path in sorted {
+        if links.iter().any(|link| is_in(path, link)) {
+            files.forget(files.intern(path));
+            continue;
+        }
+        kept.push(path);
         let sig = sig_of(path)?;
-        if sig.kind() == Kind::Dir && sig.mode & 0o200 == 0 {
+        if sig.kind() == Kind::Link {
+            links.push(path);
+        }
+        if sig.kind() == Kind::Dir && sig.mode & 0o200 == 0 && fs::is_beneath(&as_path(path)) {
             fs::set_mode(&as_path(path), sig.mode & 0o777 | 0o700)?;
         }
     }
-    for path in sorted.into_iter().rev() {
+    for path in kept.into_iter().rev() {
         let shown = as_path(path);
         if !fs::is_beneath(&shown) {
             continue;
@@ -162,7 +200,7 @@ pub fn collect(
         match sig.kind() {
             Kind::Absent => missing.push(output.value.to_string()),
             Kind::Dir => {
-                for inside in expand::tree(path, &[])? {
+                for inside in expand::tree(path, &[], &|_| ())? {
                     let sig = sig_of(&inside)?;
                     if !before.is_untouched(&inside, &sig) {
                         paths.push((inside, sig, true));

@@ -248,11 +248,13 @@ fn reason(was: Option<&Entry<'_>>, now: Option<&Entry<'_>>) -> MissReason {
         Tag::Directory => MissReason::DirectoryChanged,
         Tag::Output => MissReason::OutputsChanged,
         Tag::Tool => MissReason::ToolChanged { name: path },
-        Tag::Env => MissReason::EnvChanged {
-            name: path,
-            was: was.and_then(|entry| shown_env(entry.value)),
-            now: now.and_then(|entry| shown_env(entry.value)),
-        },
+        Tag::Env => {
+            let value = |entry: Option<&Entry<'_>>| entry.and_then(|entry| shown_env(entry.value));
+            match (value(was), value(now)) {
+                (None, None) => MissReason::EnvDeclared { name: path, declared: now.is_some() },
+                (was, now) => MissReason::EnvChanged { name: path, was, now },
+            }
+        }
         Tag::Dependency => match TaskName::parse(&path) {
             Ok(task) => MissReason::DependencyChanged { task },
             Err(_) => MissReason::KeyVersionChanged,

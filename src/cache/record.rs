@@ -165,7 +165,9 @@ impl Records {
     /// Looks under a key. What is damaged is set aside unless one may only `look`.
     pub fn find(&self, key: &Digest, look: Look) -> Found {
         let path = self.path(key);
-        let problem = match read_regular(&path) {
+        let problem = match fs::read_regular(&path, MAX_BYTES) {
+            // Of another version of the program, for which it is right.
+            Ok(bytes) if is_of_another_version(&bytes) => return Found::Nothing,
             Ok(bytes) => match Record::parse(&bytes, key) {
                 Ok(record) => return Found::Record(Box::new(record)),
                 Err(problem) => problem.to_owned(),
@@ -200,28 +202,16 @@ impl Records {
     }
 }
 
+fn is_of_another_version(bytes: &[u8]) -> bool {
+    let (name, version) = MAGIC.split_at(MAGIC.len() - 1);
+    bytes.strip_prefix(name).is_some_and(|rest| !rest.starts_with(version) && !rest.is_empty())
+}
+
 /// Whether a lookup may change anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     AndRepair,
     Only,
-}
-
-/// A regular file's bytes; a fifo in its place does not hold us up.
-fn read_regular(path: &std::path::Path) -> io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() || meta.len() > MAX_BYTES {
-        return Err(io::Error::other("it is no regular file of a sensible size"));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

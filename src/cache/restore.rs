@@ -8,11 +8,13 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::expand;
 use super::files::{Entry, FileId, Files};
 use super::outputs::{self, Made};
 use super::record::{Output, Record};
 use crate::base::fs::{self, Context as _};
-use crate::base::{FileError, Kind, clock, stat};
+use crate::base::relpath::is_in;
+use crate::base::{FileError, Kind, RelPath, clock, stat};
 use crate::store::{DiskStore, FetchError};
 
 /// Why a record did not become files. In each case the project is as it was, but for `File`,
@@ -26,6 +28,9 @@ pub enum RestoreError {
     NotOurs(String),
     #[error("link `{0}` leads out of the project")]
     LeadsOut(String),
+    /// Something of the user's is where an output goes. The command must not run either.
+    #[error(transparent)]
+    Blocked(FileError),
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -40,44 +45,91 @@ pub struct Means<'a> {
 }
 
 /// Makes the outputs what the record says. `now` is what the task made last, as far as is known,
-/// `remains` what a run that did not succeed left. Returns what lies there, and how many outputs
-/// had to be put right.
+/// `remains` what a run that did not succeed left. Before anything changes, `announce` gets the
+/// paths that will be ours where this does not come to its end. Returns what lies there, and how
+/// many outputs had to be put right.
 pub fn restore(
     record: &Record,
     now: &[Made],
     remains: &[Vec<u8>],
     means: Means<'_>,
+    announce: &dyn Fn(Vec<Vec<u8>>),
 ) -> Result<(Vec<Made>, usize), RestoreError> {
     let mut made = Vec::with_capacity(record.outputs.len());
     let mut wrong = Vec::new();
+    let mut ours = remains.to_vec();
     let was: HashMap<FileId, &Made> = now.iter().map(|made| (made.file, made)).collect();
+    // What seems to lie in a folder in whose place something else lies, a link say, lies elsewhere.
+    let mut displaced: Vec<&RelPath> = Vec::new();
     for output in &record.outputs {
         let file = means.files.intern(output.path.as_bytes());
-        let entry = means.files.get_fresh(file)?;
+        let entry = match is_elsewhere(output.path.as_bytes(), &displaced) {
+            true => Entry::ABSENT,
+            false => means.files.get_fresh(file)?,
+        };
+        if output.kind == Kind::Dir && !matches!(entry.kind(), Kind::Dir | Kind::Absent) {
+            displaced.push(&output.path);
+        }
         let owned = was.get(&file).is_none_or(|made| made.owned);
         if !is_as(&entry, output) {
             if !owned && entry.kind() != Kind::Absent && !has_bytes(&entry, output) {
                 return Err(RestoreError::NotOurs(output.path.to_string()));
             }
+            // A folder that is there already may be the user's.
+            if owned && (output.kind != Kind::Dir || entry.kind() != Kind::Dir) {
+                ours.push(output.path.as_bytes().to_vec());
+            }
             wrong.push((output, has_bytes(&entry, output)));
         }
         made.push(Made { output: output.clone(), file, owned });
     }
-    let kept: HashSet<&[u8]> = record.outputs.iter().map(|output| output.path.as_bytes()).collect();
-    let old = now.iter().filter(|old| old.owned).map(|old| old.output.path.as_bytes());
-    let stale: Vec<Vec<u8>> = old
-        .chain(remains.iter().map(Vec::as_slice))
-        .filter(|path| !kept.contains(path))
-        .map(<[u8]>::to_vec)
-        .collect();
+    let mut stale = stale(record, now, remains);
+    stale.retain(|path| !is_elsewhere(path, &displaced));
+    for (output, _) in &wrong {
+        if !is_elsewhere(output.path.as_bytes(), &displaced) {
+            check_place(output, &stale)?;
+        }
+    }
     let staged = stage(&wrong, means)?;
     let restored = staged.len();
+    if restored + stale.len() > 0 {
+        announce(ours);
+    }
     outputs::remove_all(&stale, means.files)?;
     place(staged)?;
     for made in &made {
         settle(made, means.files)?;
     }
     Ok((made, restored + stale.len()))
+}
+
+/// What is the task's own and is not in the record.
+fn stale(record: &Record, now: &[Made], remains: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let kept: HashSet<&[u8]> = record.outputs.iter().map(|output| output.path.as_bytes()).collect();
+    let old = now.iter().filter(|old| old.owned).map(|old| old.output.path.as_bytes());
+    let all = old.chain(remains.iter().map(Vec::as_slice));
+    all.filter(|path| !kept.contains(path)).map(<[u8]>::to_vec).collect()
+}
+
+/// Whether a path lies below one of the displaced folders.
+fn is_elsewhere(path: &[u8], displaced: &[&RelPath]) -> bool {
+    displaced.iter().any(|at| path != at.as_bytes() && is_in(path, at.as_bytes()))
+}
+
+/// An error where an output cannot be put without harm to what is not ours: behind a link that
+/// leads out, or in the place of a folder that holds more than `ours`.
+fn check_place(output: &Output, ours: &[Vec<u8>]) -> Result<(), RestoreError> {
+    outputs::check_way(&output.path).map_err(RestoreError::Blocked)?;
+    let path = output.path.as_path();
+    let sig = stat::lstat_at(stat::HERE, &fs::c_path(path)?).at("examine", path)?;
+    if output.kind == Kind::Dir || sig.kind() != Kind::Dir {
+        return Ok(());
+    }
+    let inside = expand::tree(output.path.as_bytes(), &[], &|_| ())?;
+    if inside.iter().all(|path| ours.contains(path)) {
+        return Ok(());
+    }
+    Err(RestoreError::Blocked(outputs::folder_in_the_way(&output.path)))
 }
 
 /// Whether a path holds just what the output is.

@@ -17,6 +17,8 @@ use crate::base::fs;
 use crate::base::{Digest, FileError, Kind, RelPath, Sig, TaskName};
 
 const MAGIC: &[u8; 8] = b"rvmwst\0\x01";
+/// More than any real state, less than could hurt.
+const MAX_BYTES: u64 = 8 << 30;
 
 /// What is remembered of a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,22 +93,22 @@ impl State {
     pub fn load(path: PathBuf, journal: PathBuf, probe_in: Option<PathBuf>) -> Self {
         let files = Files::new(probe_in);
         let mut tasks = HashMap::new();
-        if let Ok(bytes) = std::fs::read(&path)
+        if let Ok(bytes) = fs::read_regular(&path, MAX_BYTES)
             && read_state(&bytes, &files, &mut tasks).is_none()
         {
             tracing::warn!(path = %path.display(), "state is damaged and not believed");
             tasks.clear();
         }
         tracing::debug!(tasks = tasks.len(), path = %path.display(), "state loaded");
-        let found = std::fs::read(&journal).ok();
-        if let Some(bytes) = &found {
-            let frames = replay(bytes, &files, &mut tasks);
+        let found = journal.symlink_metadata().is_ok();
+        if let Ok(bytes) = fs::read_regular(&journal, MAX_BYTES) {
+            let frames = replay(&bytes, &files, &mut tasks);
             tracing::info!(frames, "journal of a run that did not end was replayed");
         }
         Self {
             files,
             tasks: Mutex::new(tasks),
-            journal: Mutex::new(Journal::Unopened { path: journal, found: found.is_some() }),
+            journal: Mutex::new(Journal::Unopened { path: journal, found }),
             path,
         }
     }

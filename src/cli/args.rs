@@ -11,8 +11,10 @@ use clap::{
     Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
 };
 
-use super::logs::LogFlags;
 use crate::base::nearest::nearest;
+use crate::base::secret::HIDDEN;
+use crate::base::text;
+use crate::config::{Find, find, settings};
 
 /// Builds what a manifest describes: tasks run in parallel, and what is known comes from a cache.
 #[derive(Debug, Parser)]
@@ -21,6 +23,7 @@ use crate::base::nearest::nearest;
     version,
     propagate_version = true,
     disable_version_flag = true,
+    disable_help_flag = true,
     disable_help_subcommand = true,
     override_usage = "reprovm [OPTIONS] [MANIFEST] [TARGETS]...\n       reprovm [OPTIONS] <VERB> ...",
     subcommand_help_heading = "Verbs",
@@ -44,7 +47,13 @@ pub(super) struct Cli {
 /// The same without verbs: for command lines whose first argument is a manifest, so that a target
 /// may have the name of a verb.
 #[derive(Debug, Parser)]
-#[command(name = "reprovm", version, disable_version_flag = true, max_term_width = 100)]
+#[command(
+    name = "reprovm",
+    version,
+    disable_version_flag = true,
+    disable_help_flag = true,
+    max_term_width = 100
+)]
 struct Plain {
     /// The file that describes the tasks [default: manifest.txt]
     manifest: Option<PathBuf>,
@@ -62,68 +71,124 @@ pub(super) struct Flags {
     #[arg(short = 'C', long, value_name = "DIR", global = true)]
     pub(super) directory: Option<PathBuf>,
 
-    /// How many tasks run at a time, 1 to 256 [default: one for each core]
-    #[arg(short, long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(super) jobs: Option<u16>,
-
-    /// Run everything needed, whatever the cache says
-    #[arg(short, long, global = true)]
-    pub(super) force: bool,
-
-    /// Say what would run and why; write nothing
-    #[arg(short = 'n', long, global = true)]
-    pub(super) dry_run: bool,
-
-    /// Seconds that a task may take, unless it says so itself; 0 is no limit
-    #[arg(short, long, value_name = "SEC", global = true)]
-    pub(super) timeout: Option<u32>,
-
-    /// Start nothing more after the first failure
-    #[arg(long, global = true)]
-    pub(super) fail_fast: bool,
-
-    /// Show again what tasks wrote that need not run
-    #[arg(long, global = true)]
-    pub(super) replay: bool,
-
-    /// Print the tasks and exit
-    #[arg(long, global = true)]
-    pub(super) list_tasks: bool,
-
-    /// Print the tasks as a tree, each with its mark
-    #[arg(long, global = true)]
-    pub(super) graph: bool,
-
-    /// The form of what is printed; JSON is one object a line
-    #[arg(short, long, value_enum, value_name = "FORM", default_value = "text", global = true)]
-    pub(super) output: Format,
-
-    /// Write the figures of the run to this file, as JSON
+    /// Read settings from this file as well
+    ///
+    /// It is stronger than the files of the machine, the user and the project, and weaker than
+    /// the environment and the flags.
     #[arg(short, long, value_name = "FILE", global = true)]
-    pub(super) metrics: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
 
-    /// Keep results in this folder [default: .reprovm]
-    #[arg(long, value_name = "DIR", global = true)]
-    pub(super) cache_dir: Option<PathBuf>,
+    /// Set any setting, for example `--set execution.retry_attempts=2`
+    #[arg(long, value_name = "KEY=VALUE", global = true)]
+    pub(super) set: Vec<String>,
 
-    #[command(flatten)]
-    pub(super) logs: LogFlags,
-
-    /// Print failures and warnings only
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    pub(super) quiet: bool,
-
-    /// Print commands, keys and all reasons
-    #[arg(short = 'V', long, global = true)]
-    pub(super) verbose: bool,
-
-    /// Print without colours
-    #[arg(long, global = true)]
-    no_color: bool,
+    /// Print help; `-h` is short
+    #[arg(short, long, global = true, action = clap::ArgAction::Help)]
+    help: Option<bool>,
 
     /// Print the version
     #[arg(short = 'v', long, global = true, action = clap::ArgAction::Version)]
     version: Option<bool>,
+
+    /// How many tasks run at a time, 1 to 256 [default: one for each core]
+    #[arg(short, long, value_name = "N", global = true, help_heading = "Running")]
+    pub(super) jobs: Option<String>,
+
+    /// Run everything needed, whatever the cache says
+    #[arg(short, long, global = true, help_heading = "Running")]
+    pub(super) force: bool,
+
+    /// Say what would run and why; write nothing
+    #[arg(short = 'n', long, global = true, help_heading = "Running")]
+    pub(super) dry_run: bool,
+
+    /// Seconds that a task may take, unless it says so itself; 0 is no limit
+    #[arg(short, long, value_name = "SEC", global = true, help_heading = "Running")]
+    pub(super) timeout: Option<String>,
+
+    /// Start nothing more after the first failure
+    #[arg(long, global = true, help_heading = "Running")]
+    pub(super) fail_fast: bool,
+
+    /// Wait at most so long for another run of this project [default: as long as it takes]
+    #[arg(long, value_name = "SECONDS", global = true, help_heading = "Running")]
+    pub(super) wait: Option<String>,
+
+    /// Do not wait for another run of this project
+    #[arg(long, global = true, conflicts_with = "wait", help_heading = "Running")]
+    pub(super) no_wait: bool,
+
+    /// Keep results in this folder [default: .reprovm]
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Cache")]
+    pub(super) cache_dir: Option<PathBuf>,
+
+    /// Compress what is stored
+    #[arg(long, global = true, help_heading = "Cache")]
+    pub(super) compress: bool,
+
+    /// Print the tasks and exit
+    #[arg(long, global = true, help_heading = "Looking")]
+    pub(super) list_tasks: bool,
+
+    /// Print the tasks as a tree, each with its mark
+    #[arg(long, global = true, help_heading = "Looking")]
+    pub(super) graph: bool,
+
+    /// The form of what is printed; JSON is one object a line
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value = "text",
+        global = true,
+        help_heading = "Output"
+    )]
+    pub(super) output: Format,
+
+    /// Print failures and warnings only
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub(super) quiet: bool,
+
+    /// Print commands, keys and all reasons
+    #[arg(short = 'V', long, global = true, help_heading = "Output")]
+    pub(super) verbose: bool,
+
+    /// Print without colours
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(super) no_color: bool,
+
+    /// Print no progress
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(super) no_progress: bool,
+
+    /// Show again what tasks wrote that need not run
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(super) replay: bool,
+
+    /// Write the figures of the run to this file, as JSON
+    #[arg(short, long, value_name = "FILE", global = true, help_heading = "Output")]
+    pub(super) metrics: Option<PathBuf>,
+
+    /// Write a log to this file
+    #[arg(short, long, value_name = "FILE", global = true, help_heading = "Output")]
+    pub(super) log_file: Option<PathBuf>,
+
+    /// How grave a line of the log is at least: debug, info, warn, error or fatal
+    #[arg(long, value_name = "LEVEL", global = true, help_heading = "Output")]
+    pub(super) log_level: Option<String>,
+
+    /// Start no task while the machine is busier than this
+    #[arg(long, value_name = "PERCENT", global = true, help_heading = "Limits")]
+    pub(super) max_cpu: Option<String>,
+
+    /// Let tasks use no more memory than this
+    #[arg(long, value_name = "MB", global = true, help_heading = "Limits")]
+    pub(super) max_memory: Option<String>,
+
+    /// The port on which figures are served
+    #[arg(long, value_name = "N", global = true, help_heading = "Limits")]
+    pub(super) port: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -136,6 +201,46 @@ pub(super) enum Format {
 pub(super) enum Verb {
     /// Say what is in a task's key, and what differs from its last run
     Explain(Explain),
+    /// Print or check settings
+    #[command(subcommand, subcommand_help_heading = "Verbs")]
+    Config(ConfigVerb),
+    /// Print a script that completes command lines of a shell
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigVerb {
+    /// Print the settings that are in force
+    Show {
+        /// Print where each value comes from
+        #[arg(long)]
+        origin: bool,
+        /// Sections and settings to print [default: all]
+        names: Vec<String>,
+    },
+    /// Print the value of one setting
+    Get {
+        /// The setting, as `section.key` or `key`
+        key: String,
+        /// Print where the value comes from
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Say what is wrong in a file of settings
+    Check { file: PathBuf },
+}
+
+/// A shell that command lines can be completed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 #[derive(Debug, Args)]
@@ -165,6 +270,34 @@ pub(super) enum Parsed {
         message: Box<clap::Error>,
         failed: bool,
     },
+}
+
+/// The command line as others may see it: the values of secret settings are hidden.
+pub(super) fn shown(args: &[OsString]) -> String {
+    let mut after_set = false;
+    let mut words = vec!["reprovm".to_owned()];
+    for arg in args.iter().skip(1) {
+        let text = text::shown(arg.as_encoded_bytes());
+        let (before, value) = match text.strip_prefix("--set=") {
+            Some(value) => ("--set=", Some(value)),
+            None => ("", after_set.then_some(&*text)),
+        };
+        let secret = value.and_then(|value| value.split_once('=')).filter(|(name, _)| {
+            let Find::Known(index) = find(name.trim()) else { return true };
+            settings().nth(index).is_none_or(|setting| setting.secret)
+        });
+        words.push(match secret {
+            Some((name, _)) => format!("{before}{name}={HIDDEN}"),
+            None => text.to_string(),
+        });
+        after_set = *arg == "--set";
+    }
+    words.join(" ")
+}
+
+/// The definition of the command line, for what is made from it.
+pub(super) fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Whether `--no-color` is among the arguments, which must be known before they are parsed.
@@ -271,7 +404,7 @@ mod tests {
     #[test]
     fn the_documents_lines_are_understood() {
         let first = cli("reprovm -j 8 --force --verbose manifest.txt");
-        assert_eq!(first.flags.jobs, Some(8));
+        assert_eq!(first.flags.jobs.as_deref(), Some("8"));
         assert!(first.flags.force && first.flags.verbose);
         assert_eq!(first.manifest, Some("manifest.txt".into()));
 
@@ -282,7 +415,9 @@ mod tests {
         let metrics = cli("reprovm --force --metrics ci-metrics.json manifest.txt");
         assert_eq!(metrics.flags.metrics, Some("ci-metrics.json".into()));
 
-        assert_eq!(cli("reprovm --jobs 16 manifest.txt").flags.jobs, Some(16));
+        let limits = cli("reprovm --jobs 16 --max-cpu 60 --max-memory 8192 manifest.txt").flags;
+        assert_eq!(limits.max_cpu.as_deref(), Some("60"));
+        assert_eq!(limits.max_memory.as_deref(), Some("8192"));
         assert!(cli("reprovm --list-tasks").flags.list_tasks);
         assert_eq!(cli("reprovm manifest.txt -o json").flags.output, Format::Json);
         assert_eq!(cli("reprovm").manifest, None);
@@ -304,7 +439,8 @@ mod tests {
         }
         let build = cli("reprovm m.txt -j4 a --force b -t 0");
         assert_eq!(build.targets, ["a", "b"]);
-        assert_eq!((build.flags.jobs, build.flags.timeout), (Some(4), Some(0)));
+        assert_eq!(build.flags.jobs.as_deref(), Some("4"));
+        assert_eq!(build.flags.timeout.as_deref(), Some("0"));
     }
 
     #[test]
@@ -327,8 +463,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert!(refused("reprovm --forc m.txt").contains("--force"));
-        assert!(refused("reprovm -j 0 m.txt").contains("1..=256"));
-        assert!(refused("reprovm -j 257 m.txt").contains("1..=256"));
+        assert!(refused("reprovm --no-wait --wait 3 m.txt").contains("--wait"));
         assert!(refused("reprovm -o xml m.txt").contains("json"));
         assert!(refused("reprovm -q -V m.txt").contains("--verbose"));
         assert!(refused("reprovm explain a b c").contains("unexpected"));

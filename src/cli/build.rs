@@ -1,78 +1,97 @@
 //! The run itself: listeners are chosen by the flags, and the totals become the exit code.
 
-use std::io;
-use std::time::Duration;
+use std::io::{self, IsTerminal as _, Write};
 
 use super::args::{Cli, Flags, Format};
 use super::screen::Screen;
-use super::{Failure, exit, list};
-use crate::config::Environment;
+use super::{Call, Failure, exit, list, screen};
 use crate::event::Observer;
-use crate::observe::{Console, Detail, Failures, Graph, Json, LogEvents, Metrics, Recent};
-use crate::ops::{BuildOptions, Location, Project};
+use crate::observe::{
+    Console, Detail, Failures, Graph, Json, LogEvents, Metrics, Progress, Recent,
+};
+use crate::ops::{self, BuildOptions, Location, Project};
 
-pub(super) fn run(
-    cli: &Cli,
-    environment: Environment,
-    (screen, recent): (&Screen, &Recent),
-) -> Result<u8, Failure> {
-    let project = Project::load(&Location { manifest: cli.manifest.clone() })?;
-    let panics = environment.panics_at("listener").then_some("task_started");
-    let options = options(&cli.flags, cli.targets.clone(), environment);
+pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
+    let location = Location { manifest: cli.manifest.clone() };
+    let options = options(&cli.flags, cli.targets.clone(), call);
+    let unchanged = if cli.flags.graph { None } else { ops::unchanged(&location, &options) };
     let (failures, kinds) = Failures::new();
+    let panics = call.environment.panics_at("listener").then_some("task_started");
+    let recent: Recent = call.recent.panicking_at(panics);
     let mut observers: Vec<Box<dyn Observer>> =
-        vec![Box::new(failures), Box::new(LogEvents), Box::new(recent.panicking_at(panics))];
-    listeners(&cli.flags, screen, &mut observers);
-    if cli.flags.graph {
-        observers.push(graph(&project, cli, screen)?);
-    }
-    let report = project.build(&options, observers)?;
+        vec![Box::new(failures), Box::new(LogEvents), Box::new(recent)];
+    let report = match unchanged {
+        Some(unchanged) => {
+            listeners(&cli.flags, call, None, &mut observers);
+            unchanged.report(&options, observers)
+        }
+        None => {
+            let project = Project::load(&location)?;
+            listeners(&cli.flags, call, progress(&cli.flags, call), &mut observers);
+            if cli.flags.graph {
+                observers.push(graph(&project, cli, &call.screen)?);
+            }
+            project.build(&options, observers)?
+        }
+    };
     for problem in &report.problems {
-        screen.warning(problem);
+        call.screen.warning(problem);
     }
     Ok(exit::of_run(&report.summary, kinds.only_timeouts()))
 }
 
-pub(super) fn options(
-    flags: &Flags,
-    targets: Vec<String>,
-    environment: Environment,
-) -> BuildOptions {
+pub(super) fn options(flags: &Flags, targets: Vec<String>, call: &Call) -> BuildOptions {
     BuildOptions {
         targets,
-        jobs: flags.jobs.map(usize::from),
-        force: flags.force,
         dry_run: flags.dry_run,
-        fail_fast: flags.fail_fast,
-        replay: flags.replay,
-        timeout: flags
-            .timeout
-            .filter(|&seconds| seconds > 0)
-            .map(|seconds| Duration::from_secs(seconds.into())),
-        cache_dir: flags.cache_dir.clone(),
-        environment,
+        command: call.command.clone(),
+        config: call.settings.config.clone(),
+        environment: call.environment.clone(),
     }
 }
 
-fn listeners(flags: &Flags, screen: &Screen, observers: &mut Vec<Box<dyn Observer>>) {
+/// Where a person looks on: on a terminal that is not asked for anything else.
+fn progress(flags: &Flags, call: &Call) -> Option<Progress> {
+    let output = &call.settings.config.output;
+    let wanted = output.progress && !output.quiet && screen::may_progress(&call.environment);
+    // Lines of JSON or of the log on the same terminal would run into it.
+    let alone = flags.output == Format::Text || !io::stdout().is_terminal();
+    let alone = alone && !call.settings.config.logging.log_to_console;
+    (wanted && alone).then(|| {
+        let unicode = screen::knows_unicode(&call.environment);
+        Progress::on_stderr(call.screen.error_paint(), unicode)
+    })
+}
+
+fn listeners(
+    flags: &Flags,
+    call: &Call,
+    progress: Option<Progress>,
+    observers: &mut Vec<Box<dyn Observer>>,
+) {
+    let config = &call.settings.config;
+    let err: Box<dyn Write + Send> = match &progress {
+        Some(progress) => Box::new(progress.above()),
+        None => Box::new(io::stderr()),
+    };
+    observers.extend(progress.map(|progress| Box::new(progress) as Box<dyn Observer>));
     observers.push(match flags.output {
         Format::Json => Box::new(Json::new(io::stdout())),
         Format::Text => {
-            let detail = match (flags.quiet, flags.verbose) {
+            let detail = match (config.output.quiet, config.output.verbose) {
                 (true, _) => Detail::Quiet,
                 (_, true) => Detail::Verbose,
                 _ => Detail::Normal,
             };
-            Box::new(Console::new(io::stderr(), detail, screen.error_paint()))
+            Box::new(Console::new(err, detail, call.screen.error_paint()))
         }
     });
-    match &flags.metrics {
-        Some(path) if flags.dry_run => {
-            screen
-                .warning(&format!("a dry run writes nothing, so not `{}` either", path.display()));
-        }
-        Some(path) => observers.push(Box::new(Metrics::new(path.clone()))),
-        None => {}
+    let figures = &config.performance;
+    if figures.enable_metrics && flags.dry_run {
+        let path = figures.metrics_file.display();
+        call.screen.warning(&format!("a dry run writes nothing, so not `{path}` either"));
+    } else if figures.enable_metrics {
+        observers.push(Box::new(Metrics::new(figures.metrics_file.clone())));
     }
 }
 

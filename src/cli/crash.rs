@@ -2,7 +2,6 @@
 //! any thread counts, whether or not the thread that runs the program notices.
 
 use std::backtrace::Backtrace;
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
@@ -11,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::exit::Code;
-use super::redact;
 use crate::base::text::shown;
 use crate::base::{clock, fs};
 use crate::observe::Recent;
@@ -22,12 +20,12 @@ static CRASHED: AtomicBool = AtomicBool::new(false);
 
 /// Runs the program, from here on with reports of crashes. The answer: its exit code, or that of
 /// a crash.
-pub(super) fn guarded(args: &[OsString], recent: &Recent, program: impl FnOnce() -> u8) -> u8 {
-    let (args, recent) = (redact::arguments(args), recent.clone());
+pub(super) fn guarded(command: String, recent: &Recent, program: impl FnOnce() -> u8) -> u8 {
+    let recent = recent.clone();
     panic::set_hook(Box::new(move |info| {
         // What follows the first panic is mostly its consequence.
         if !CRASHED.swap(true, Ordering::SeqCst) {
-            report(info, &args, &recent);
+            report(info, &command, &recent);
         }
     }));
     let ended = panic::catch_unwind(AssertUnwindSafe(program));
@@ -37,11 +35,11 @@ pub(super) fn guarded(args: &[OsString], recent: &Recent, program: impl FnOnce()
     }
 }
 
-fn report(info: &PanicHookInfo<'_>, args: &[String], recent: &Recent) {
+fn report(info: &PanicHookInfo<'_>, command: &str, recent: &Recent) {
     let time = clock::rfc3339_ms(clock::now_ns());
     let message = shown(info.payload_as_str().unwrap_or("(no text)").as_bytes()).into_owned();
     let place = info.location().map_or_else(|| "(unknown)".to_owned(), ToString::to_string);
-    let text = text(&time, (&message, &place), args, recent);
+    let text = text(&time, (&message, &place), command, recent);
     let mut err = std::io::stderr().lock();
     // Where even stderr cannot be written there is nobody to tell.
     let _ = match write(&time, &text) {
@@ -60,19 +58,18 @@ fn report(info: &PanicHookInfo<'_>, args: &[String], recent: &Recent) {
 }
 
 /// The report. A panic while it is made would be the end, so nothing here can.
-fn text(time: &str, (message, place): (&str, &str), args: &[String], recent: &Recent) -> String {
+fn text(time: &str, (message, place): (&str, &str), command: &str, recent: &Recent) -> String {
     let folder = std::env::current_dir().unwrap_or_default();
     let current = thread::current();
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = write!(
         text,
-        "reprovm crash report\n\ntime: {time}\nversion: {}\nsystem: {}\narguments: {}\nfolder: \
+        "reprovm crash report\n\ntime: {time}\nversion: {}\nsystem: {}\ncommand: {command}\nfolder: \
          {}\nprocess: {}\nthread: {}\nthreads: {}\n\nmessage: {message}\nplace: {place}\n\nlast \
          events:\n",
         env!("CARGO_PKG_VERSION"),
         system(),
-        args.join(" "),
         shown(folder.as_os_str().as_encoded_bytes()),
         std::process::id(),
         current.name().unwrap_or("(no name)"),

@@ -1,22 +1,35 @@
 //! Errors as text: what is wrong, where it stands with a caret under it, and what to do.
 
-use std::error::Error as _;
 use std::fmt::Write as _;
+
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::base::text::shown;
 use crate::base::{Diagnostic, Place};
-use crate::observe::Paint;
+use crate::observe::{Paint, words};
 use crate::ops::Error;
 
 /// An error of a verb, with a newline at the end.
 pub(super) fn render(error: &Error, paint: Paint) -> String {
     match error {
-        Error::Manifest(all) | Error::Cycle(all) | Error::MissingInputs(all) if !all.is_empty() => {
-            let texts: Vec<String> = all.iter().map(|one| diagnostic(one, paint)).collect();
+        Error::Manifest(all)
+        | Error::Cycle(all)
+        | Error::MissingInputs(all)
+        | Error::Config(all)
+            if !all.is_empty() =>
+        {
+            let label = paint.error("error:");
+            let texts: Vec<String> = all.iter().map(|one| diagnostic(one, &label, paint)).collect();
             texts.join("\n")
         }
         Error::NoManifest { help, .. } | Error::Cache { help, .. } => {
             plain(&chain(error), help, paint)
+        }
+        Error::Busy { holder } => {
+            let who = words::holder_in_brackets(holder.as_ref());
+            let help = "wait for it with `--wait SECONDS`, or without an end by neither \
+                        `--wait` nor `--no-wait`";
+            plain(&format!("{}{who}", chain(error)), &[help.to_owned()], paint)
         }
         Error::UnknownTarget { nearest, manifest, .. } => {
             let help = match nearest {
@@ -37,7 +50,7 @@ pub(super) fn plain(message: &str, help: &[String], paint: Paint) -> String {
 }
 
 /// The error and its causes, joined by colons.
-pub(super) fn chain(error: &Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -54,8 +67,13 @@ fn add_help(text: &mut String, help: &[String], paint: Paint) {
     }
 }
 
-fn diagnostic(one: &Diagnostic, paint: Paint) -> String {
-    let mut text = plain(&one.message, &[], paint);
+/// A warning with its place.
+pub(super) fn warning(one: &Diagnostic, paint: Paint) -> String {
+    diagnostic(one, &paint.warning("warning:"), paint)
+}
+
+fn diagnostic(one: &Diagnostic, label: &str, paint: Paint) -> String {
+    let mut text = format!("{label} {}\n", paint.bold(&one.message));
     let places = one.place.iter().map(|place| (place, one.label.as_str()));
     let related = one.related.iter().map(|(place, label)| (place, label.as_str()));
     let width = places
@@ -105,25 +123,7 @@ fn parts(place: &Place) -> (String, String, String) {
 }
 
 fn columns(text: &str) -> usize {
-    text.chars().map(width).sum()
-}
-
-/// How many columns a character takes: combining marks none, East Asian wide characters and
-/// emoji two (the blocks of Unicode's EastAsianWidth that are wide as a whole).
-fn width(c: char) -> usize {
-    match u32::from(c) {
-        0x0300..=0x036f | 0x200b..=0x200d | 0x20d0..=0x20ff | 0xfe00..=0xfe0f => 0,
-        0x1100..=0x115f
-        | 0x2e80..=0xa4cf
-        | 0xac00..=0xd7a3
-        | 0xf900..=0xfaff
-        | 0xfe30..=0xfe6f
-        | 0xff00..=0xff60
-        | 0xffe0..=0xffe6
-        | 0x1f300..=0x1faff
-        | 0x20000..=0x3fffd => 2,
-        _ => 1,
-    }
+    text.width()
 }
 
 #[cfg(test)]
@@ -182,7 +182,7 @@ error: there are two tasks `a`
     #[test]
     fn the_caret_stands_under_wide_and_odd_characters() {
         let text =
-            diagnostic(&Diagnostic::new("x").at(place(1, "日本\té e\u{301}=?", "?"), ""), PLAIN);
+            warning(&Diagnostic::new("x").at(place(1, "日本\té e\u{301}=?", "?"), ""), PLAIN);
         assert!(text.ends_with("1 | 日本    é e\u{301}=?\n  |             ^\n"), "{text}");
     }
 
@@ -190,11 +190,11 @@ error: there are two tasks `a`
     fn a_mark_outside_the_line_is_moved_into_it() {
         for (start, end) in [(0, 0), (1, 1), (9, 99), (2, 1)] {
             let place = Place { line: 1, text: "é".into(), start, end, ..Place::default() };
-            let text = diagnostic(&Diagnostic::new("x").at(place, "here"), PLAIN);
+            let text = warning(&Diagnostic::new("x").at(place, "here"), PLAIN);
             assert!(text.contains("^ here"), "{text}");
         }
         let empty = Place { line: 1, ..Place::default() };
-        let text = diagnostic(&Diagnostic::new("x").at(empty, "end"), PLAIN);
+        let text = warning(&Diagnostic::new("x").at(empty, "end"), PLAIN);
         assert!(text.ends_with("1 |\n  | ^ end\n"), "{text}");
     }
 

@@ -34,7 +34,9 @@ pub(super) fn of_error(error: &Error) -> Code {
         Error::NoManifest { .. } | Error::MissingInputs(_) => Code::FileNotFound,
         Error::Manifest(_) => Code::ParseError,
         Error::Cycle(_) => Code::CycleDetected,
+        Error::Config(_) => Code::ConfigError,
         Error::UnknownTarget { .. } | Error::Nested { .. } => Code::InvalidArg,
+        Error::Busy { .. } => Code::Timeout,
         Error::File(error) => of_io(&error.source),
         Error::Cache { .. } => Code::CacheError,
         Error::System { source, .. } if source.kind() == io::ErrorKind::OutOfMemory => {
@@ -82,6 +84,7 @@ mod tests {
             (Error::NoManifest { path: PathBuf::new(), help: Vec::new() }, 2),
             (Error::Manifest(Vec::new()), 5),
             (Error::Cycle(Vec::new()), 7),
+            (Error::Config(Vec::new()), 14),
             (Error::MissingInputs(Vec::new()), 2),
             (
                 Error::UnknownTarget {
@@ -91,6 +94,7 @@ mod tests {
                 },
                 1,
             ),
+            (Error::Busy { holder: None }, 11),
             (file(io::ErrorKind::NotFound), 2),
             (file(io::ErrorKind::PermissionDenied), 12),
             (file(io::ErrorKind::StorageFull), 3),

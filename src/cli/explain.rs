@@ -4,21 +4,14 @@ use std::fmt::Write as _;
 
 use super::args::{Explain, Flags, Format};
 use super::build;
-use super::screen::Screen;
-use super::{Code, Failure};
+use super::{Call, Code, Failure};
 use crate::base::text::shown;
-use crate::config::Environment;
 use crate::observe::{Paint, words};
 use crate::ops::{Explanation, KeyPart, Location, Project};
 
-pub(super) fn run(
-    flags: &Flags,
-    what: &Explain,
-    environment: Environment,
-    screen: &Screen,
-) -> Result<u8, Failure> {
+pub(super) fn run(flags: &Flags, what: &Explain, call: &Call) -> Result<u8, Failure> {
     let project = Project::load(&Location { manifest: what.manifest() })?;
-    let options = build::options(flags, Vec::new(), environment);
+    let options = build::options(flags, Vec::new(), call);
     let explanation = project.explain(&options, &what.task())?;
     let text = match flags.output {
         Format::Json => {
@@ -27,9 +20,9 @@ pub(super) fn run(
             text.push('\n');
             text
         }
-        Format::Text => render(&explanation, screen.output_paint()),
+        Format::Text => render(&explanation, call.screen.output_paint()),
     };
-    screen.output(text.as_bytes())?;
+    call.screen.output(text.as_bytes())?;
     Ok(Code::Success as u8)
 }
 
@@ -65,6 +58,8 @@ fn state(all: &Explanation) -> String {
         )
     } else if all.up_to_date {
         "is up to date".to_owned()
+    } else if all.restored {
+        "would be restored".to_owned()
     } else {
         "would run".to_owned()
     }
@@ -122,6 +117,7 @@ mod tests {
             ],
             differences: vec![MissReason::InputChanged { path: "a.c".into() }],
             up_to_date: false,
+            restored: false,
             waits_for: Vec::new(),
             problem: None,
         }

@@ -1,79 +1,44 @@
-//! The flags of the log, and its start and end.
+//! The start and the end of the log, as the settings have it.
 
-use std::path::{Path, PathBuf};
-
-use clap::{Args, ValueEnum};
-
-use super::screen::Screen;
+use super::screen::{Screen, is_journal};
+use super::{Call, diagnostics};
 use crate::base::fs::rotating::Rotation;
-use crate::config::Environment;
-use crate::event::Level;
+use crate::config::LogFormat;
 use crate::observe::{LogHandle, LogOptions, start_log};
 
-#[derive(Debug, Args)]
-pub(super) struct LogFlags {
-    /// Append a log to this file, for whoever looks for a fault
-    #[arg(short, long, value_name = "FILE", global = true)]
-    pub(super) log_file: Option<PathBuf>,
-
-    /// What weighs less is not logged: DEBUG, INFO, WARN, ERROR, FATAL [default: INFO]
-    #[arg(long, value_name = "LEVEL", global = true)]
-    pub(super) log_level: Option<Level>,
-
-    /// The form of the log's file; JSON is one object a line
-    #[arg(long, value_enum, value_name = "FORM", default_value = "text", global = true)]
-    pub(super) log_format: LogFormat,
-
-    /// Begin a new log file at this many bytes; 0 is never [default: 10485760]
-    #[arg(long, value_name = "BYTES", global = true)]
-    pub(super) log_max_size: Option<u64>,
-
-    /// Log to the standard error
-    #[arg(long, global = true)]
-    pub(super) log_to_console: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
-    Text,
-    Json,
-}
-
-impl LogFlags {
-    fn options(&self, environment: &Environment, screen: &Screen) -> LogOptions {
-        let usual = LogOptions::default();
-        let max_bytes = self.log_max_size.unwrap_or(usual.rotation.max_bytes);
-        LogOptions {
-            level: self.log_level.unwrap_or(usual.level),
-            file: self.log_file.clone(),
-            json: self.log_format == LogFormat::Json,
-            rotation: Rotation { max_bytes, ..usual.rotation },
-            console: self.log_to_console,
-            paint: screen.error_paint(),
-            journal: super::screen::is_journal(environment),
-        }
+fn options(call: &Call) -> LogOptions {
+    let logging = &call.settings.config.logging;
+    LogOptions {
+        level: logging.log_level,
+        file: logging.log_file.clone(),
+        json: logging.log_format == LogFormat::Json,
+        rotation: Rotation {
+            max_bytes: logging.log_max_size_mb << 20,
+            keep: u32::try_from(logging.log_max_files).unwrap_or(u32::MAX),
+        },
+        console: logging.log_to_console,
+        paint: call.screen.error_paint(),
+        journal: is_journal(&call.environment),
     }
 }
 
-/// Starts what the flags ask for. A log that cannot be written is no reason not to build.
-pub(super) fn start(
-    flags: &LogFlags,
-    environment: &Environment,
-    screen: &Screen,
-) -> Option<LogHandle> {
-    match start_log(&flags.options(environment, screen)) {
+/// Starts what the settings ask for. A log that cannot be written is no reason not to build.
+pub(super) fn start(call: &Call) -> Option<LogHandle> {
+    match start_log(&options(call)) {
         Ok(handle) => {
             if handle.is_on() {
                 let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
                 let folder = std::env::current_dir().unwrap_or_default();
-                tracing::info!(version, pid, folder = %Path::display(&folder), "program started");
+                let (folder, command) = (folder.display(), &call.command);
+                tracing::info!(version, pid, %folder, command, "program started");
+                let files = call.settings.files.iter().map(|file| file.display().to_string());
+                let files = files.collect::<Vec<_>>().join(", ");
+                tracing::debug!(files, "settings loaded");
             }
             Some(handle)
         }
         Err(error) => {
-            let cause = std::error::Error::source(&error);
-            let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
-            screen.warning(&format!("{error}{cause}; there is no log"));
+            call.screen.warning(&format!("{}; there is no log", diagnostics::chain(&error)));
             None
         }
     }

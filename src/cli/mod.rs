@@ -4,13 +4,15 @@
 
 mod args;
 mod build;
+mod completions;
+mod config;
 mod crash;
 mod diagnostics;
 mod exit;
 mod explain;
+mod flags;
 mod list;
 mod logs;
-mod redact;
 mod screen;
 
 use std::ffi::OsString;
@@ -19,10 +21,10 @@ use std::panic::Location;
 pub use exit::Code;
 
 use crate::base::fs::{Context as _, FileError};
-use crate::config::Environment;
+use crate::config::{Environment, Settings};
 use crate::observe::Recent;
 use crate::ops;
-use args::{Parsed, Verb};
+use args::{Cli, ConfigVerb, Parsed, Verb};
 use screen::Screen;
 
 /// The program from its arguments (the first is its own name) to its exit code.
@@ -31,29 +33,23 @@ pub fn run(args: Vec<OsString>) -> u8 {
         return u8::try_from(ops::guard()).unwrap_or(Code::Unknown as u8);
     }
     let recent = Recent::default();
-    crash::guarded(&args.clone(), &recent, || run_guarded(args, &recent))
+    let command = args::shown(&args);
+    crash::guarded(command.clone(), &recent, || run_guarded(args, command, &recent))
 }
 
-fn run_guarded(args: Vec<OsString>, recent: &Recent) -> u8 {
+fn run_guarded(args: Vec<OsString>, command: String, recent: &Recent) -> u8 {
     let environment = Environment::capture();
-    let may_colour = screen::may_colour(&environment) && !args::forbids_colour(&args);
-    let cli = match args::parse(args, may_colour) {
+    let early = Screen::early(&environment, &args);
+    let cli = match args::parse(args, early.may_colour()) {
         Parsed::Run(cli) => cli,
         Parsed::Say { message, failed } => return screen::say(&message, failed),
     };
-    let screen = Screen::new(may_colour);
     let traced = cli.flags.verbose || wants_traces(&environment);
-    if let Err(failure) = enter(&cli) {
-        return failure.report(&screen, traced);
-    }
-    let log = logs::start(&cli.flags.logs, &environment, &screen);
-    environment.panic_point("main");
-    let code = match dispatch(&cli, environment, (&screen, recent)) {
+    let entrance = Entrance { environment, command, recent: recent.clone(), traced, early };
+    match start(&cli, entrance) {
         Ok(code) => code,
-        Err(failure) => failure.report(&screen, traced),
-    };
-    logs::end(log, code, &screen);
-    code
+        Err(failure) => failure.report(&early, traced),
+    }
 }
 
 /// As for the standard library, `0` and nothing at all mean no.
@@ -61,12 +57,64 @@ fn wants_traces(environment: &Environment) -> bool {
     environment.get("RUST_BACKTRACE").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
-/// Goes to the project; what is relative is relative to that.
-fn enter(cli: &args::Cli) -> Result<(), Failure> {
+/// What is known before the settings are.
+struct Entrance {
+    environment: Environment,
+    command: String,
+    recent: Recent,
+    traced: bool,
+    early: Screen,
+}
+
+/// What all verbs need: the settings, and what they cannot change.
+#[derive(Debug)]
+struct Call {
+    settings: Settings,
+    environment: Environment,
+    /// The command line, without secrets.
+    command: String,
+    screen: Screen,
+    /// The last events, for the report of a crash.
+    recent: Recent,
+    /// Whether errors say where in our source they were found.
+    traced: bool,
+}
+
+fn start(cli: &Cli, entrance: Entrance) -> Result<u8, Failure> {
+    let Entrance { environment, command, recent, traced, early } = entrance;
+    match &cli.verb {
+        Some(Verb::Completions { shell }) => return completions::script(*shell, &early),
+        Some(Verb::Man) => return completions::man(&early),
+        _ => {}
+    }
     if let Some(folder) = &cli.flags.directory {
         std::env::set_current_dir(folder).at("enter the folder", folder)?;
     }
-    Ok(())
+    if let Some(Verb::Config(ConfigVerb::Check { file })) = &cli.verb {
+        return config::check(file, &cli.flags, &early);
+    }
+    let entries = flags::entries(&cli.flags).map_err(ops::Error::Config)?;
+    let settings = ops::load_settings(&environment, cli.flags.config.as_deref(), entries)?;
+    let screen = Screen::new(&environment, settings.config.logging.log_colors);
+    if !settings.config.output.quiet {
+        for warning in &settings.warnings {
+            screen.error(&diagnostics::warning(warning, screen.error_paint()));
+        }
+    }
+    let traced = traced || settings.config.output.verbose;
+    Ok(logged(cli, &Call { settings, environment, command, screen, recent, traced }))
+}
+
+/// The verb between the start and the end of the log.
+fn logged(cli: &Cli, call: &Call) -> u8 {
+    let log = logs::start(call);
+    call.environment.panic_point("main");
+    let code = match dispatch(cli, call) {
+        Ok(code) => code,
+        Err(failure) => failure.report(&call.screen, call.traced),
+    };
+    logs::end(log, code, &call.screen);
+    code
 }
 
 /// Why the program ends early.
@@ -106,33 +154,32 @@ impl Failure {
                     screen.error(&format!("  found at: {}:{}\n", place.file(), place.line()));
                 }
                 let problem = diagnostics::chain(error);
-                tracing::error!(fatal = true, problem, place = %place, "program cannot go on");
+                tracing::error!(fatal = true, problem, %place, "program cannot go on");
                 exit::of_error(error) as u8
             }
             Self::Output(error) => {
                 let message = format!("cannot write to the standard output: {error}");
                 screen.error(&diagnostics::plain(&message, &[], screen.error_paint()));
+                tracing::error!(fatal = true, problem = message, "program cannot go on");
                 exit::of_io(error) as u8
             }
         }
     }
 }
 
-fn dispatch(
-    cli: &args::Cli,
-    environment: Environment,
-    (screen, recent): (&Screen, &Recent),
-) -> Result<u8, Failure> {
+fn dispatch(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     match &cli.verb {
-        Some(Verb::Explain(what)) => explain::run(&cli.flags, what, environment, screen),
-        None if cli.flags.list_tasks => list::run(cli, screen),
-        None => build::run(cli, environment, (screen, recent))
-            .map_err(|failure| suggest_verb(failure, cli)),
+        Some(Verb::Explain(what)) => explain::run(&cli.flags, what, call),
+        Some(Verb::Config(verb)) => config::run(verb, &cli.flags, call),
+        // They need no settings, and were answered before those were read.
+        Some(Verb::Completions { .. } | Verb::Man) => Ok(Code::Success as u8),
+        None if cli.flags.list_tasks => list::run(cli, &call.screen),
+        None => build::run(cli, call).map_err(|failure| suggest_verb(failure, cli)),
     }
 }
 
 /// A mistyped verb is taken for a manifest that is not there.
-fn suggest_verb(failure: Failure, cli: &args::Cli) -> Failure {
+fn suggest_verb(failure: Failure, cli: &Cli) -> Failure {
     match failure {
         Failure::Ops(ops::Error::NoManifest { path, mut help }, place) => {
             let given = cli.manifest.as_deref().and_then(|path| path.to_str());

@@ -1,6 +1,7 @@
 //! The loop that owns the schedule: gives ready tasks to the pool, takes their ends and the
 //! signals in, and says when what runs has to stop.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use super::attempt::Alarm;
@@ -10,6 +11,7 @@ use super::signals::Ears;
 use super::task::Worker;
 use super::{Bench, EngineError};
 use crate::base::{Cancel, CancelLevel, clock};
+use crate::cache::state::{Phase, TaskRow};
 use crate::event::Event;
 use crate::exec::Runner;
 use crate::graph::{TaskId, ids};
@@ -37,12 +39,14 @@ pub fn execute(bench: &Bench<'_>, settled: &Settled, runner: Runner) -> Result<(
         })?;
     let alarm = Alarm::default();
     let worker = Worker { bench, runner: &runner, alarm: &alarm };
-    let durations = durations(bench);
+    let earlier = durations(bench);
+    let durations: Vec<u64> = earlier.iter().map(|took| took.unwrap_or(0)).collect();
     let pools: Vec<Option<u32>> = bench.plan.manifest.tasks.iter().map(|task| task.pool).collect();
     let depths: Vec<u32> = bench.plan.manifest.pools.iter().map(|pool| pool.depth).collect();
     let open: Vec<bool> = ids(bench.plan.graph.len())
         .map(|id| bench.plan.needed[id.index()] && !settled.is_settled[id.index()])
         .collect();
+    expect(bench, &open, &earlier);
     let schedule = Schedule::new(&Setup {
         graph: bench.plan.graph,
         open: &open,
@@ -60,11 +64,31 @@ pub fn execute(bench: &Bench<'_>, settled: &Settled, runner: Runner) -> Result<(
     Ok(())
 }
 
-fn durations(bench: &Bench<'_>) -> Vec<u64> {
+/// What each task took when it last ran here; to group others takes nothing.
+fn durations(bench: &Bench<'_>) -> Vec<Option<u64>> {
     let tasks = &bench.plan.manifest.tasks;
-    let duration =
-        |row: Option<&crate::cache::state::TaskRow>| row.map_or(0, |row| row.duration_ms);
-    tasks.iter().map(|task| bench.state.with_row(&task.name, duration)).collect()
+    let duration = |row: Option<&TaskRow>| {
+        // A row without both is of a task that never got to its end.
+        row.filter(|row| row.phase == Phase::Done || row.duration_ms > 0).map(|row| row.duration_ms)
+    };
+    tasks
+        .iter()
+        .map(|task| match task.command {
+            Some(_) => bench.state.with_row(&task.name, duration),
+            None => Some(0),
+        })
+        .collect()
+}
+
+/// Tells what the open tasks took earlier.
+fn expect(bench: &Bench<'_>, open: &[bool], earlier: &[Option<u64>]) {
+    let tasks = &bench.plan.manifest.tasks;
+    let known = tasks.iter().zip(open).zip(earlier).filter(|((_, open), _)| **open);
+    let durations_ms: BTreeMap<_, _> =
+        known.filter_map(|((task, _), took)| Some((task.name.clone(), (*took)?))).collect();
+    if !durations_ms.is_empty() {
+        bench.emitter.emit(Event::TasksExpected { durations_ms });
+    }
 }
 
 struct Driver<'a> {

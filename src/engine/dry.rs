@@ -3,7 +3,7 @@
 use super::Bench;
 use super::settle::Settled;
 use super::task::input_failure;
-use crate::base::{Digest, TaskName};
+use crate::base::{Digest, Kind, TaskName};
 use crate::cache::inputs::{self, Effort};
 use crate::cache::recipe::Recipe;
 use crate::cache::record::{Found, Look, Record};
@@ -11,6 +11,7 @@ use crate::cache::state::{Phase, TaskRow};
 use crate::event::{Event, Failure, MissReason, Outcome, Usage};
 use crate::graph::TaskId;
 use crate::manifest::Task;
+use crate::store::FetchError;
 
 /// What can be said of a task before anything runs.
 #[derive(Debug)]
@@ -122,21 +123,27 @@ impl Bench<'_> {
             None => self.why(recipe, &row),
         };
         match self.records.find(key, Look::Only) {
-            Found::Record(record) if self.has_objects(&record) => Fate::Restored(reasons),
-            Found::Record(_) | Found::Damaged { .. } => {
-                Fate::Runs(vec![MissReason::StoreDamaged { what: "record or object".into() }])
+            Found::Record(record) => match self.lost_object(&record) {
+                None => Fate::Restored(reasons),
+                Some(what) => Fate::Runs(vec![MissReason::StoreDamaged { what }]),
+            },
+            Found::Damaged { .. } => {
+                Fate::Runs(vec![MissReason::StoreDamaged { what: "record".into() }])
             }
             Found::Nothing => Fate::Runs(reasons),
         }
     }
 
-    fn has_objects(&self, record: &Record) -> bool {
-        use crate::base::Kind;
-        record
-            .outputs
-            .iter()
-            .filter(|output| output.kind != Kind::Dir)
-            .all(|output| self.store.has(&output.digest, output.size))
+    /// The first object of a record that cannot be there as it should be, in words. What is there
+    /// is read by the run itself only.
+    fn lost_object(&self, record: &Record) -> Option<String> {
+        let files = record.outputs.iter().filter(|output| output.kind != Kind::Dir);
+        let lost = files.into_iter().find(|out| !self.store.has(&out.digest, out.size))?;
+        Some(if self.store.path(&lost.digest).symlink_metadata().is_ok() {
+            format!("object {}", lost.digest.short())
+        } else {
+            FetchError::Missing(lost.digest).to_string()
+        })
     }
 
     /// The result that a task has already or would get back.

@@ -7,7 +7,7 @@ use crate::cache::recipe::Recipe;
 use crate::cache::record::{Found, Look, Record};
 use crate::cache::restore::{self, Means, RestoreError};
 use crate::cache::state::{Phase, TaskRow};
-use crate::event::{Event, HitSource, MissReason, Output as Log};
+use crate::event::{Event, Failure, HitSource, MissReason, Output as Log};
 use crate::manifest::Task;
 use crate::store::FetchError;
 
@@ -15,8 +15,20 @@ use crate::store::FetchError;
 #[derive(Debug)]
 pub(super) enum Lookup {
     UpToDate,
-    Restored { record: Box<Record>, made: Vec<Made>, restored: usize },
+    Restored {
+        record: Box<Record>,
+        made: Vec<Made>,
+        restored: usize,
+    },
     Miss(Vec<MissReason>),
+    /// Neither can the result be put in place, nor may the command run.
+    Blocked(Failure),
+}
+
+/// Why a record did not become files.
+enum NotRestored {
+    Because(MissReason),
+    Blocked(Failure),
 }
 
 impl Bench<'_> {
@@ -43,7 +55,8 @@ impl Bench<'_> {
         let (mut reasons, found) = match self.records.find(key, Look::AndRepair) {
             Found::Record(record) if log_there => match self.restore(task, &record, row) {
                 Ok((made, restored)) => return Lookup::Restored { record, made, restored },
-                Err(reasons) => (reasons, true),
+                Err(NotRestored::Because(reason)) => (vec![reason], true),
+                Err(NotRestored::Blocked(failure)) => return Lookup::Blocked(failure),
             },
             Found::Record(_) => (vec![MissReason::StoreDamaged { what: "log".into() }], true),
             Found::Damaged { path, problem } => {
@@ -107,30 +120,39 @@ impl Bench<'_> {
         task: &Task,
         record: &Record,
         row: &TaskRow,
-    ) -> Result<(Vec<Made>, usize), Vec<MissReason>> {
+    ) -> Result<(Vec<Made>, usize), NotRestored> {
         let files = &self.state.files;
         let stage = self.home.stage();
         let means = Means { files, store: self.store, stage: &stage };
         let remains = self.remains(task, row).unwrap_or_default();
-        restore::restore(record, &row.made, &remains, means).map_err(|error| match error {
-            RestoreError::Fetch(FetchError::Missing(_)) => {
-                vec![MissReason::StoreDamaged { what: error.to_string() }]
-            }
-            RestoreError::Fetch(FetchError::Damaged { digest, path, problem }) => {
-                self.say_damaged("object", path.display().to_string(), problem);
-                vec![MissReason::StoreDamaged { what: format!("object {}", digest.short()) }]
-            }
-            RestoreError::NotOurs(path) => vec![MissReason::OutputEdited { path }],
-            RestoreError::LeadsOut(_) => {
-                let path = self.records.path(&record.recipe.key());
-                self.say_damaged("record", path.display().to_string(), error.to_string());
-                vec![MissReason::StoreDamaged { what: "record".into() }]
-            }
-            RestoreError::Fetch(FetchError::File(error)) | RestoreError::File(error) => {
-                let problem = format!("`{}` could not be restored: {}", task.name, chain(&error));
-                self.emitter.emit(Event::CacheDegraded { problem });
-                vec![MissReason::StoreDamaged { what: "copy".into() }]
-            }
+        // Where we are killed between the first file and the last, the next run knows what is ours.
+        let announce = |listed| {
+            let row = TaskRow { phase: Phase::Failed, listed, ..row.clone() };
+            self.state.set_row(&task.name, row);
+        };
+        let restored = restore::restore(record, &row.made, &remains, means, &announce);
+        restored.map_err(|error| {
+            NotRestored::Because(match error {
+                RestoreError::Blocked(error) => {
+                    return NotRestored::Blocked(Failure::Files { problem: chain(&error) });
+                }
+                RestoreError::Fetch(FetchError::Missing(_)) => {
+                    MissReason::StoreDamaged { what: error.to_string() }
+                }
+                RestoreError::Fetch(FetchError::Damaged { digest, path, problem }) => {
+                    self.say_damaged("object", path.display().to_string(), problem);
+                    MissReason::StoreDamaged { what: format!("object {}", digest.short()) }
+                }
+                RestoreError::NotOurs(path) => MissReason::OutputEdited { path },
+                RestoreError::LeadsOut(_) => {
+                    let path = self.records.path(&record.recipe.key());
+                    self.say_damaged("record", path.display().to_string(), error.to_string());
+                    MissReason::StoreDamaged { what: "record".into() }
+                }
+                RestoreError::Fetch(FetchError::File(error)) | RestoreError::File(error) => {
+                    MissReason::NotRestored { problem: chain(&error) }
+                }
+            })
         })
     }
 
@@ -160,14 +182,20 @@ impl Bench<'_> {
         if !self.options.replay || record.log_size == 0 {
             return;
         }
-        let output = if record.log_size <= super::attempt::SHOWN_WHOLE {
-            match self.store.fetch_bytes(&record.log, record.log_size) {
-                Ok(bytes) => Log::Bytes(bytes.into()),
-                Err(_) => return,
-            }
+        let fetched = if record.log_size <= super::attempt::SHOWN_WHOLE {
+            let bytes = self.store.fetch_bytes(&record.log, record.log_size);
+            bytes.map(|bytes| Log::Bytes(bytes.into()))
         } else {
             let path = self.store.path(&record.log).display().to_string();
-            Log::File { path, len: record.log_size }
+            let verified = self.store.fetch(&record.log, record.log_size, &mut std::io::sink());
+            verified.map(|()| Log::File { path, len: record.log_size })
+        };
+        let output = match fetched {
+            Ok(output) => output,
+            Err(FetchError::Damaged { path, problem, .. }) => {
+                return self.say_damaged("log", path.display().to_string(), problem);
+            }
+            Err(_) => return,
         };
         self.emitter.emit(Event::TaskOutput { task: name.clone(), replayed: true, output });
     }

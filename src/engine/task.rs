@@ -5,7 +5,8 @@ use super::attempt::{Alarm, Attempts, Failed};
 use super::lookup::{Lookup, chain};
 use super::schedule::End;
 use super::settle::group_result;
-use crate::base::{Digest, FileError, clock};
+use crate::base::{Digest, FileError, Kind, clock};
+use crate::cache::files::{Entry, FileId, Since};
 use crate::cache::inputs::{self, Effort, InputError, Member, Tools};
 use crate::cache::outputs::{self, Before, Made, OutputError};
 use crate::cache::recipe::Recipe;
@@ -67,8 +68,13 @@ impl Worker<'_> {
                 self.end(task, Outcome::UpToDate, Usage::default(), Vec::new())
             }
             Lookup::Restored { record, made, restored } => self.hit(&job, &record, made, restored),
+            Lookup::Blocked(failure) => {
+                self.end_job(&job, Outcome::Failed { failure }, Usage::default())
+            }
             Lookup::Miss(reasons) => {
                 job.reasons = reasons;
+                // A restore that failed half-way has noted what it may have left.
+                job.row = bench.state.row(&task.name).unwrap_or_default();
                 self.miss(&job, slot)
             }
         }
@@ -174,7 +180,14 @@ impl Worker<'_> {
         let made = job.row.made.iter().filter(|made| made.owned);
         own.extend(made.map(|made| made.output.path.as_bytes().to_vec()));
         outputs::clear(job.task, &own, &bench.state.files)?;
-        outputs::take_stock(job.task)
+        let before = outputs::take_stock(job.task)?;
+        let mut files = job.row.made.iter().map(|made| &made.output);
+        match files
+            .find(|file| file.kind != Kind::Dir && before.kind(file.path.as_bytes()) == Kind::Dir)
+        {
+            Some(file) => Err(outputs::folder_in_the_way(&file.path)),
+            None => Ok(before),
+        }
     }
 
     /// After the command succeeded: collects the outputs, keeps them and the record, and notes
@@ -225,21 +238,28 @@ impl Worker<'_> {
         let mut changes = Vec::new();
         for member in &job.members {
             // The times of a folder change with its members, which are looked at themselves.
-            let is_dir = member.entry.kind() == crate::base::Kind::Dir;
-            if !is_dir && !files.is_unchanged(member.file, &member.entry).unwrap_or(false) {
-                changes.push(InputChange::Changed { path: shown(&member.path) });
+            let is_dir = member.entry.kind() == Kind::Dir;
+            if !is_dir {
+                changes.extend(self.change(member.file, &member.entry, shown(&member.path)));
             }
         }
         for (name, (file, entry)) in &job.tools {
-            if !files.is_unchanged(*file, entry).unwrap_or(false) {
-                changes.push(InputChange::Changed { path: name.clone() });
-            }
+            changes.extend(self.change(*file, entry, name.clone()));
         }
         let listed = inputs::paths(job.task, files).unwrap_or_default();
         let known = |path: &Vec<u8>| job.members.binary_search_by(|m| m.path.cmp(path)).is_ok();
         let added = listed.iter().filter(|path| !known(path));
         changes.extend(added.map(|path| InputChange::Added { path: shown(path) }));
         changes
+    }
+
+    /// What happened to one file since the key was formed. What cannot be read has changed.
+    fn change(&self, file: FileId, entry: &Entry, path: String) -> Option<InputChange> {
+        match self.bench.state.files.since(file, entry).unwrap_or(Since::Changed) {
+            Since::Same => None,
+            Since::Touched => Some(InputChange::Touched { path }),
+            Since::Changed => Some(InputChange::Changed { path }),
+        }
     }
 
     fn end_job(&self, job: &Job<'_>, outcome: Outcome, usage: Usage) -> End {

@@ -9,6 +9,7 @@ impl Event {
         match self {
             Self::RunStarted { .. } => "run_started",
             Self::TasksUpToDate { .. } => "tasks_up_to_date",
+            Self::TasksExpected { .. } => "tasks_expected",
             Self::TaskQueued { .. } => "task_queued",
             Self::CacheHit { .. } => "cache_hit",
             Self::CacheMiss { .. } => "cache_miss",
@@ -42,6 +43,7 @@ impl Event {
             | Self::TaskPlanned { task, .. } => Some(task),
             Self::RunStarted { .. }
             | Self::TasksUpToDate { .. }
+            | Self::TasksExpected { .. }
             | Self::CacheDamaged { .. }
             | Self::CacheDegraded { .. }
             | Self::CancelRequested { .. }
@@ -63,7 +65,7 @@ mod tests {
             Event::TasksUpToDate { count: 1, saved_ms: 0 },
             Event::CacheDegraded { problem: String::new() },
             Event::TaskNotSaved { task: task.clone(), changes: Vec::new() },
-            Event::WorkspaceBusy { pid: None },
+            Event::WorkspaceBusy { holder: None },
         ];
         for event in events {
             let json = serde_json::to_value(&event).expect("plain data");

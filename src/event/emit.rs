@@ -178,6 +178,13 @@ impl Emitter {
     }
 }
 
+/// A run that ends early ends its observers too, before anyone says why.
+impl Drop for Emitter {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
 fn deliver_all(mut listeners: Listeners, receiver: &Receiver<Stamped>) -> Listeners {
     while let Ok(event) = receiver.recv() {
         listeners.deliver(&event);

@@ -1,6 +1,7 @@
 //! Every event, outcome and reason. Reasons are data here and become words in one place
 //! (`observe::words`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,11 @@ pub enum Event {
         count: usize,
         /// What running them took earlier.
         saved_ms: u64,
+    },
+    /// What running the tasks that are not up to date took earlier; those that never ran are not
+    /// among them.
+    TasksExpected {
+        durations_ms: BTreeMap<TaskName, u64>,
     },
     /// The task's dependencies are done; it waits for a slot.
     TaskQueued {
@@ -104,13 +110,24 @@ pub enum Event {
     CancelRequested {
         signal: i32,
     },
-    /// Another run, of this process if it is known, has the workspace; this one waits.
+    /// Another run has the workspace, the holder's if it says so; this one waits.
     WorkspaceBusy {
-        pid: Option<u32>,
+        holder: Option<Holder>,
     },
     RunFinished {
         summary: Summary,
     },
+}
+
+/// A run that has the workspace, by its own account.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Holder {
+    pub pid: u32,
+    /// When it began, as `2024-11-16T14:30:00Z`.
+    pub since: String,
+    pub host: String,
+    /// Its command line.
+    pub command: String,
 }
 
 /// Where a hit came from.
@@ -162,6 +179,11 @@ pub enum MissReason {
         was: Option<String>,
         now: Option<String>,
     },
+    /// A variable that is not set was named in the manifest, or is no longer named there.
+    EnvDeclared {
+        name: String,
+        declared: bool,
+    },
     ToolChanged {
         name: String,
     },
@@ -179,6 +201,10 @@ pub enum MissReason {
     /// The record or an object of it was damaged or gone.
     StoreDamaged {
         what: String,
+    },
+    /// It was found, but its files could not be read or put into place.
+    NotRestored {
+        problem: String,
     },
     /// The form of keys changed with the program's version.
     KeyVersionChanged,
@@ -264,9 +290,19 @@ pub enum SkipReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum InputChange {
-    Changed { path: String },
-    Added { path: String },
-    Removed { path: String },
+    Changed {
+        path: String,
+    },
+    Added {
+        path: String,
+    },
+    Removed {
+        path: String,
+    },
+    /// It holds the same bytes as before, but the task may have read others in between.
+    Touched {
+        path: String,
+    },
 }
 
 /// What a command wrote.

@@ -10,8 +10,8 @@ mod tally;
 
 pub use emit::{Emitter, Observer, Stamped};
 pub use kinds::{
-    Event, Failure, HitSource, InputChange, MissReason, Outcome, Output, SkipReason, Summary,
-    Timing, Usage,
+    Event, Failure, HitSource, Holder, InputChange, MissReason, Outcome, Output, SkipReason,
+    Summary, Timing, Usage,
 };
-pub use level::{Level, LevelError};
+pub use level::Level;
 pub use tally::Tally;

@@ -44,7 +44,8 @@ impl Tally {
                 sum.interrupted.get_or_insert(*signal);
             }
             Event::RunFinished { summary } => self.0 = summary.clone(),
-            Event::TaskQueued { .. }
+            Event::TasksExpected { .. }
+            | Event::TaskQueued { .. }
             | Event::TaskStarted { .. }
             | Event::TaskOutput { .. }
             | Event::TaskNotSaved { .. }

@@ -6,18 +6,25 @@
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use libc::pid_t;
 
 use crate::base::{clock::Stopwatch, fs as files};
 
+use super::family::FAMILY;
 use super::process::descriptors::patiently;
-use super::process::{clone, wait};
+use super::process::{clone, proc, spawn, wait};
 
 /// Where cgroup v2 is mounted: alone, or beside version 1.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+/// What the name of a run's group begins with; the number of its process in hex follows.
+const PREFIX: &str = "reprovm-";
 /// `cgroup.kill` came with this version of Linux.
 const NEEDED: (u32, u32) = (5, 14);
 
@@ -25,19 +32,34 @@ const NEEDED: (u32, u32) = (5, 14);
 #[derive(Debug)]
 pub(super) struct RunGroup {
     folder: PathBuf,
+    /// How often the group of each slot was killed. Some kernels kill at birth whatever is born
+    /// into a group that was ever killed, so a slot has a new group after that.
+    killed: Vec<AtomicU32>,
 }
 
 impl RunGroup {
-    /// Makes the group of a run. None: the kernel does not grant it.
-    pub(super) fn create(id: &str) -> Option<Self> {
-        let folder = parent()?.join(format!("reprovm-{id}"));
+    /// Makes the group of a run. None: the kernel does not grant it, or would kill what is born
+    /// there, as some do where the group that we are in was killed once.
+    pub(super) fn create(id: &str, slots: usize) -> Option<Self> {
+        let parent = parent()?;
+        remove_abandoned(&parent);
+        let folder = parent.join(format!("{PREFIX}{id}"));
         files::create_dir_all(&folder).ok()?;
-        let group = Self { folder };
-        if group.folder.join("cgroup.kill").exists() {
+        let killed = (0..slots).map(|_| AtomicU32::new(0)).collect();
+        let group = Self { folder, killed };
+        if group.folder.join("cgroup.kill").exists() && group.lets_live() {
             return Some(group);
         }
         group.remove();
         None
+    }
+
+    fn lets_live(&self) -> bool {
+        open(&self.folder).is_ok_and(|folder| {
+            let born = FAMILY.start(|| spawn::start_nothing(folder.as_fd()));
+            let status = born.and_then(|pid| FAMILY.reap(pid));
+            status.is_ok_and(|(status, _)| libc::WIFEXITED(status))
+        })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -47,24 +69,58 @@ impl RunGroup {
     /// The folder of a slot's group, made if need be, for a child to be born into.
     pub(super) fn open(&self, slot: usize) -> io::Result<File> {
         let folder = self.slot(slot);
-        let open = || {
-            let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-            patiently(|| OpenOptions::new().read(true).custom_flags(flags).open(&folder))
-        };
-        open().or_else(|_| {
+        open(&folder).or_else(|_| {
             files::create_dir_all(&folder).map_err(|error| error.source)?;
-            open()
+            open(&folder)
         })
     }
 
-    pub(super) fn slot(&self, slot: usize) -> PathBuf {
-        self.folder.join(format!("slot-{slot}"))
+    fn slot(&self, slot: usize) -> PathBuf {
+        let killed = self.killed.get(slot).map_or(0, |killed| killed.load(Ordering::SeqCst));
+        self.folder.join(format!("slot-{slot}-{killed}"))
+    }
+
+    /// Waits until the slot's group is empty; kills what is left in it when the patience ends.
+    pub(super) fn clear(&self, slot: usize, patience: Duration, at_most: Duration) {
+        let folder = self.slot(slot);
+        if wait_until_empty(&folder, patience) {
+            return;
+        }
+        kill(&folder);
+        wait_until_empty(&folder, at_most);
+        remove(&folder);
+        if let Some(killed) = self.killed.get(slot) {
+            killed.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     /// Removes the groups; those that still hold a process stay.
     pub(super) fn remove(&self) {
         remove(&self.folder);
     }
+}
+
+/// Removes empty groups of runs that were killed before they had a guard. One that is taken for
+/// such by mistake, because its run has its process ids elsewhere, is made again when it is used.
+fn remove_abandoned(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_str().and_then(owner).is_some_and(|pid| proc::process(pid).is_none()) {
+            remove(&entry.path());
+        }
+    }
+}
+
+/// The process id in the name of a run's group.
+fn owner(name: &str) -> Option<pid_t> {
+    let (pid, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    pid_t::from_str_radix(pid, 16).ok()
+}
+
+/// A group's folder, for a child to be born into.
+fn open(folder: &Path) -> io::Result<File> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    patiently(|| OpenOptions::new().read(true).custom_flags(flags).open(folder))
 }
 
 /// Whether groups can be made here, as far as can be seen without making one.
@@ -141,4 +197,16 @@ pub(super) fn remove(folder: &Path) {
         }
     }
     files::remove_empty_dir(folder);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_is_in_the_name() {
+        assert_eq!(owner("reprovm-1f-18eb4cc09398acf2-0"), Some(31));
+        assert_eq!(owner("reprovm-x-1"), None);
+        assert_eq!(owner("session-1.scope"), None);
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::config::Environment;
+use crate::config::{Environment, is_secret_variable};
 
 /// The tag by which what a task started is found: the run and the task, of a run inside a task
 /// both, separated by commas.
@@ -14,16 +14,6 @@ pub(super) const TAG: &str = "REPROVM_RUN";
 
 /// What every task sees, beside `LC_*` and the tag of a run around ours.
 const COMMON: [&str; 7] = ["HOME", "LANG", "PATH", "TERM", "TMPDIR", "USER", TAG];
-
-/// What holds secrets of ours: no task sees it, whatever it asks for.
-const SECRET: [&str; 6] = [
-    "REPROVM_DISCORD_WEBHOOK",
-    "REPROVM_REMOTE_CAS_ACCESS_KEY",
-    "REPROVM_REMOTE_CAS_SECRET_KEY",
-    "REPROVM_REMOTE_CAS_URL",
-    "REPROVM_SLACK_WEBHOOK",
-    "REPROVM_WEBHOOK_URL",
-];
 
 /// Names that a shell sets itself, or that stand in too many texts to mean the variable.
 const NOISE: [&str; 10] =
@@ -44,7 +34,7 @@ impl EnvRules<'_> {
     /// Whether a variable of our environment is passed.
     fn passes(&self, name: &OsStr) -> bool {
         let Some(text) = name.to_str() else { return self.inherit };
-        !SECRET.contains(&text)
+        !is_secret_variable(text)
             && (self.inherit
                 || COMMON.contains(&text)
                 || text.starts_with("LC_")
@@ -74,7 +64,7 @@ pub fn withheld(
             && bytes[0].is_ascii_uppercase()
             && bytes.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_')
             && !NOISE.contains(name)
-            && !SECRET.contains(name)
+            && !is_secret_variable(name)
     };
     environment
         .iter()

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use libc::{c_int, pid_t, rusage};
 
 use super::env::TAG;
+use super::process::mark::Mark;
 use super::process::{proc, wait};
 
 /// There is one for the process, however many runners it has.
@@ -27,10 +28,10 @@ pub(super) struct Family {
 /// Whose strays.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Whose<'a> {
-    /// Of one task: those in its group or with its tag.
-    Task { group: pid_t, tag: &'a str },
-    /// Of one run: those with its id in the tag, and those without any tag.
-    Run { id: &'a str },
+    /// Of one task: those in its group, with its tag, or with the mark of its slot.
+    Task { group: pid_t, tag: &'a str, mark: Option<(Mark, usize)> },
+    /// Of one run: those with its mark or its id in the tag, and those without any tag.
+    Run { id: &'a str, mark: Option<Mark> },
     /// Only those that have ended already.
     Nobody,
 }
@@ -124,11 +125,16 @@ impl Whose<'_> {
     fn owns(&self, process: &proc::Process) -> bool {
         let tag = || proc::variable(process.pid, TAG);
         match self {
-            Self::Task { group, tag: own } => {
-                process.group == *group || tag().is_some_and(|tag| has_task(&tag, own))
+            Self::Task { group, tag: own, mark } => {
+                process.group == *group
+                    || mark.is_some_and(|(mark, slot)| mark.is_on_in_slot(process.pid, slot))
+                    || tag().is_some_and(|tag| has_task(&tag, own))
             }
             Self::Nobody => false,
-            Self::Run { id } => tag().is_none_or(|tag| has_run(&tag, id)),
+            Self::Run { id, mark } => {
+                mark.is_some_and(|mark| mark.is_on(process.pid))
+                    || tag().is_none_or(|tag| has_run(&tag, id))
+            }
         }
     }
 }

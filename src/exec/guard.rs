@@ -23,6 +23,7 @@ use crate::base::clock::Stopwatch;
 use super::cgroup;
 use super::env::TAG;
 use super::family::{self, FAMILY};
+use super::process::mark::Mark;
 use super::process::spawn::{self, Role, Start};
 use super::process::{proc, wait};
 
@@ -65,6 +66,7 @@ impl Guard {
     pub(super) fn start(
         program: &CStr,
         run: &str,
+        mark: Option<Mark>,
         slots: usize,
         cgroup: Option<&Path>,
     ) -> io::Result<Self> {
@@ -78,6 +80,7 @@ impl Guard {
             c"__guard".to_owned(),
             CString::new(run)?,
             CString::new(group.as_bytes())?,
+            CString::new(mark.map_or_else(String::new, |mark| mark.number().to_string()))?,
         ];
         let start = Start {
             path: program,
@@ -87,6 +90,7 @@ impl Guard {
             stdio: [listen.as_fd(), memory.as_fd(), null.as_fd()],
             role: Role::Guard,
             announce: None,
+            mark: None,
             cgroup: None,
         };
         let pid = FAMILY.start(|| spawn::start(&start)).map_err(|error| error.source)?;
@@ -132,6 +136,7 @@ fn shared_memory(len: usize) -> io::Result<File> {
 pub fn guard() -> i32 {
     let mut args = std::env::args_os().skip(2);
     let (Some(run), Some(group)) = (args.next().and_then(text), args.next()) else { return 1 };
+    let mark = args.next().and_then(text).and_then(|mark| mark.parse().ok()).map(Mark::from_number);
     // SAFETY: names this thread; the text ends in NUL.
     unsafe { libc::prctl(libc::PR_SET_NAME, c"reprovm-guard".as_ptr()) };
     wait_for_the_sign();
@@ -146,7 +151,7 @@ pub fn guard() -> i32 {
     for &leader in table.get(1..).unwrap_or_default() {
         wait::signal_group(leader, libc::SIGKILL);
     }
-    end_all(&run);
+    end_all(&run, mark);
     if let Some(group) = &group {
         cgroup::wait_until_empty(group, PATIENCE);
         cgroup::remove(group);
@@ -184,13 +189,13 @@ fn read_table() -> Vec<i32> {
         .collect()
 }
 
-/// Kills what carries the run's tag, and its descendants, until none has been seen twice in a
+/// Kills what carries the run's mark or tag, and its descendants, until none has been seen twice in a
 /// row: one that was being born during the first look is seen in the second.
-fn end_all(run: &str) {
+fn end_all(run: &str, mark: Option<Mark>) {
     let watch = Stopwatch::start();
     let mut clean = 0;
     while clean < 2 && watch.elapsed() < PATIENCE {
-        let victims = tagged(run);
+        let victims = carriers(run, mark);
         clean = if victims.is_empty() { clean + 1 } else { 0 };
         for &pid in &victims {
             wait::signal(pid, libc::SIGKILL);
@@ -199,10 +204,13 @@ fn end_all(run: &str) {
     }
 }
 
-fn tagged(run: &str) -> BTreeSet<pid_t> {
+fn carriers(run: &str, mark: Option<Mark>) -> BTreeSet<pid_t> {
     let own = pid_t::try_from(std::process::id()).unwrap_or_default();
     let all: Vec<_> = proc::all().into_iter().filter(|p| !p.zombie && p.pid != own).collect();
-    let carries = |pid| proc::variable(pid, TAG).is_some_and(|tag| family::has_run(&tag, run));
+    let carries = |pid| {
+        mark.is_some_and(|mark| mark.is_on(pid))
+            || proc::variable(pid, TAG).is_some_and(|tag| family::has_run(&tag, run))
+    };
     let mut found: BTreeSet<pid_t> =
         all.iter().map(|p| p.pid).filter(|&pid| carries(pid)).collect();
     loop {

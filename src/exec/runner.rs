@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 use libc::pid_t;
 
 use crate::base::clock::{self, Stopwatch};
-use crate::base::{Cancel, CancelLevel};
+use crate::base::{Cancel, CancelLevel, Digest};
 use crate::event::Usage;
 
 use super::cgroup::{self, RunGroup};
 use super::env::{self, TAG};
 use super::family::{self, FAMILY, Family, Whose};
 use super::guard::{self, Guard};
+use super::process::mark::Mark;
 use super::process::spawn::{self, Role, Stage, Start, StartError};
 use super::process::{descriptors, proc, wait};
 use super::program::Launch;
@@ -74,6 +75,8 @@ pub struct Runner {
     grace: Duration,
     cancel: Cancel,
     null: File,
+    /// What all that we start is marked with; none: the kernel leaves no room for it.
+    mark: Option<Mark>,
     /// The guard's program; none: no guard.
     program: Option<CString>,
     guard: OnceLock<Option<Guard>>,
@@ -97,8 +100,12 @@ impl Runner {
         descriptors::raise_limit();
         Family::adopt_orphans();
         let (pid, now) = (std::process::id(), clock::now_ns());
+        let id = format!("{pid:x}-{now:x}-{:x}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let random = Digest::of(id.as_bytes());
+        let random = random.as_bytes().first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
         Ok(Self {
-            id: format!("{pid:x}-{now:x}-{:x}", COUNT.fetch_add(1, Ordering::Relaxed)),
+            id,
+            mark: Mark::new(random),
             slots: (0..slots).map(|_| Mutex::default()).collect(),
             grace,
             cancel: Cancel::new(),
@@ -119,10 +126,13 @@ impl Runner {
     /// How everything that was started is ended if this process is killed with -9, for `-V`.
     pub fn containment(&self) -> String {
         let mut means = Vec::new();
-        if self.use_cgroup {
+        if self.cgroup().is_some() {
             means.push("a control group that the kernel kills as one");
         }
         means.extend(["process groups", "parent-death signals", "a subreaper"]);
+        if self.mark.is_some() {
+            means.push("an inherited mark");
+        }
         if self.program.is_some() {
             means.push("a guard process");
         }
@@ -147,7 +157,8 @@ impl Runner {
         let duration = watch.elapsed();
         let why = lock(cell).ended();
         let patience = if why.is_none() { LEFTOVERS } else { Duration::ZERO };
-        self.end_leftovers(slot, Whose::Task { group: pid, tag: &own_tag }, patience);
+        let mark = self.mark.map(|mark| (mark, slot));
+        self.end_leftovers(slot, Whose::Task { group: pid, tag: &own_tag, mark }, patience);
         if let Some(group) = self.group_word(slot) {
             group.store(0, Ordering::SeqCst);
         }
@@ -207,6 +218,7 @@ impl Runner {
                 stdio: [self.null.as_fd(), log.as_fd(), log.as_fd()],
                 role: Role::Task,
                 announce,
+                mark: self.mark.map(|mark| mark.limit(slot)),
                 cgroup: cgroup.as_ref().map(File::as_fd),
             };
             match start_patiently(start) {
@@ -230,11 +242,7 @@ impl Runner {
     /// the rest of the group, and what left it.
     fn end_leftovers(&self, slot: usize, whose: Whose<'_>, patience: Duration) {
         if let Some(group) = self.cgroup() {
-            let folder = group.slot(slot);
-            if !cgroup::wait_until_empty(&folder, patience) {
-                cgroup::kill(&folder);
-                cgroup::wait_until_empty(&folder, KILLED);
-            }
+            group.clear(slot, patience, KILLED);
         }
         let watch = Stopwatch::start();
         while watch.elapsed() < KILLED {
@@ -292,7 +300,7 @@ impl Runner {
     pub fn finish(mut self) {
         let watch = Stopwatch::start();
         while watch.elapsed() < KILLED {
-            let alive = FAMILY.sweep(Whose::Run { id: &self.id }, true);
+            let alive = FAMILY.sweep(Whose::Run { id: &self.id, mark: self.mark }, true);
             let Some(&first) = alive.first() else { break };
             wait::until_gone(first, BEAT);
         }
@@ -304,10 +312,11 @@ impl Runner {
         }
     }
 
-    /// The run's control group, made at the first command.
+    /// The run's control group, made when it is first asked for.
     fn cgroup(&self) -> Option<&RunGroup> {
         let make = || {
-            let group = self.use_cgroup.then(|| RunGroup::create(&self.id)).flatten();
+            let group = || RunGroup::create(&self.id, self.slots.len());
+            let group = self.use_cgroup.then(group).flatten();
             tracing::debug!(granted = group.is_some(), "control group of the run");
             group
         };
@@ -319,7 +328,7 @@ impl Runner {
         let start = || {
             let group = self.cgroup().map(RunGroup::folder);
             let program = self.program.as_deref()?;
-            Guard::start(program, &self.id, self.slots.len(), group)
+            Guard::start(program, &self.id, self.mark, self.slots.len(), group)
                 .inspect(|_| tracing::debug!("guard process started"))
                 .inspect_err(|error| tracing::warn!(%error, "guard process cannot be started"))
                 .ok()

@@ -371,17 +371,14 @@ fn what_left_the_group_ends_with_the_task() {
 }
 
 #[test]
-fn what_left_the_group_and_hides_its_environment_ends_with_the_run() {
+fn what_left_the_group_and_hides_its_environment_ends_with_the_task() {
     for use_cgroup in means() {
         let runner = runner(1, SHORT, use_cgroup);
         let text = "setsid env -i sleep 98764 & echo done";
         let (ended, output, _) = run_in(&runner, 0, &job(text)).expect("it starts");
         assert_eq!((ended, output.as_str()), (Ended::Exit(0), "done\n"));
-        if use_cgroup {
-            assert_eq!(marked("98764"), BTreeSet::new());
-        }
+        assert_eq!(marked("98764"), BTreeSet::new(), "cgroup: {use_cgroup}");
         runner.finish();
-        assert_eq!(marked("98764"), BTreeSet::new());
     }
 }
 
@@ -393,6 +390,21 @@ fn a_leftover_that_is_about_to_end_may_finish_its_words() {
         let (_, output, _) = run_in(&runner, 0, &job(text)).expect("it starts");
         assert_eq!(output, "first\nlast words\n");
         runner.finish();
+    }
+}
+
+#[test]
+fn after_strays_were_ended_in_a_slot_the_next_command_there_lives() {
+    for use_cgroup in means() {
+        let runner = runner(1, SHORT, use_cgroup);
+        for _ in 0..3 {
+            let stray = run_in(&runner, 0, &job("setsid sleep 98768 & echo one"));
+            assert_eq!(stray.expect("it starts").0, Ended::Exit(0));
+            let next = run_in(&runner, 0, &job("sh -c 'echo two'")).expect("it starts");
+            assert_eq!((next.0, next.1.as_str()), (Ended::Exit(0), "two\n"));
+        }
+        runner.finish();
+        assert_eq!(marked("98768"), BTreeSet::new());
     }
 }
 
@@ -467,6 +479,20 @@ fn hundreds_at_once_leave_no_zombie_and_no_descriptor() {
 }
 
 #[test]
+fn a_slot_is_sound_after_what_was_left_behind_was_killed() {
+    for use_cgroup in means() {
+        let runner = runner(1, LONG, use_cgroup);
+        for round in 0..3 {
+            let (ended, output, _) =
+                run_in(&runner, 0, &job("sleep 98741 & echo left")).expect("it starts");
+            assert_eq!((ended, output.as_str()), (Ended::Exit(0), "left\n"), "round {round}");
+            assert_eq!(marked("98741"), BTreeSet::new());
+        }
+        runner.finish();
+    }
+}
+
+#[test]
 fn usage_is_what_the_command_used() {
     let runner = runner(1, LONG, false);
     let text = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
@@ -479,7 +505,10 @@ fn usage_is_what_the_command_used() {
 #[test]
 fn the_containment_names_the_means() {
     let tags = runner(1, LONG, false);
-    assert_eq!(tags.containment(), "process groups, parent-death signals and a subreaper");
+    assert_eq!(
+        tags.containment(),
+        "process groups, parent-death signals, a subreaper and an inherited mark"
+    );
     let groups = runner(1, LONG, true);
     assert!(groups.containment().starts_with("a control group"));
 }

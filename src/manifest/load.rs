@@ -11,10 +11,11 @@ use std::sync::Arc;
 use super::lower::Lowering;
 use super::mistake::{Mistake, Mistakes, quoted};
 use super::raw::Statement;
-use super::source::{Sources, place_in, shown};
+use super::source::Sources;
 use super::text::Budget;
 use super::{LoadError, Manifest, Spanned, check, dsl, toml};
 use crate::base::fs::Context as _;
+use crate::base::place::{in_bytes, shown};
 use crate::base::{Diagnostic, FileError};
 
 /// The most bytes of text, all files together.
@@ -79,7 +80,7 @@ impl Loader<'_> {
             let problem = format!("the manifest has more than {} MiB of text", TEXT_MAX >> 20);
             self.unread.push(
                 Diagnostic::new(problem)
-                    .at(place_in(&path, &bytes, 0..0), "with the files that it includes"),
+                    .at(in_bytes(&path, &bytes, 0..0), "with the files that it includes"),
             );
             self.left = 0;
             self.seen.insert(identity, Seen::Done);
@@ -126,7 +127,7 @@ impl Loader<'_> {
         self.mistakes.names_missing = true;
         self.unread.push(
             Diagnostic::new(format!("`{}` is not a text", shown(path)))
-                .at(place_in(path, bytes, at..at + 1), what)
+                .at(in_bytes(path, bytes, at..at + 1), what)
                 .help("a manifest is UTF-8; other bytes of a path are written `\"\\xff\"`"),
         );
     }

@@ -2,17 +2,16 @@
 //!
 //! Knows nothing of what the texts mean.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use super::Span;
-use crate::base::{Place, text};
+use crate::base::Place;
+use crate::base::place::{count_lines, on_line, shown};
 
 /// Lines are counted once for each block of so many bytes, so that a place is found quickly
 /// without an index of every line.
 const BLOCK: usize = 64 * 1024;
-/// Of a longer line, only so many bytes around the place are shown.
-const WINDOW: usize = 160;
 
 /// One text.
 #[derive(Debug)]
@@ -59,19 +58,8 @@ impl Sources {
         let blocks = source.blocks.get_or_init(|| count_blocks(bytes));
         let block = start / BLOCK;
         let before = blocks[block] + count_lines(&bytes[block * BLOCK..start]);
-        place_on_line(&shown(&source.path), bytes, start..span.end as usize, before + 1)
+        on_line(&shown(&source.path), bytes, start..span.end as usize, before + 1)
     }
-}
-
-/// The place of a range of bytes that need not be text.
-pub(super) fn place_in(path: &Path, bytes: &[u8], range: std::ops::Range<usize>) -> Place {
-    let line = count_lines(&bytes[..range.start]) + 1;
-    place_on_line(&shown(path), bytes, range, line)
-}
-
-/// A path as a person should see it.
-pub(super) fn shown(path: &Path) -> String {
-    text::shown(path.as_os_str().as_encoded_bytes()).into_owned()
 }
 
 fn count_blocks(bytes: &[u8]) -> Vec<u32> {
@@ -82,63 +70,6 @@ fn count_blocks(bytes: &[u8]) -> Vec<u32> {
         blocks.push(lines);
     }
     blocks
-}
-
-fn count_lines(bytes: &[u8]) -> u32 {
-    // The texts are far smaller than 4 GiB, so the count fits.
-    bytes.iter().filter(|&&byte| byte == b'\n').count() as u32
-}
-
-fn place_on_line(file: &str, bytes: &[u8], range: std::ops::Range<usize>, line: u32) -> Place {
-    let start = range.start;
-    let mut first = bytes[..start].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-    // A byte order mark is no character of the first line.
-    if first == 0 && bytes.starts_with(b"\xef\xbb\xbf") && start >= 3 {
-        first = 3;
-    }
-    let mut last =
-        bytes[start..].iter().position(|&b| b == b'\n').map_or(bytes.len(), |n| start + n);
-    if last > start && bytes[last - 1] == b'\r' {
-        last -= 1;
-    }
-    let end = range.end.clamp(start, last.max(start));
-    let column = String::from_utf8_lossy(&bytes[first..start]).chars().count() + 1;
-    let (from, to) = window(bytes, first..last.max(start), start);
-    let end = end.min(to);
-    let [before, marked, after] =
-        [&bytes[from..start], &bytes[start..end], &bytes[end..to]].map(printable);
-    Place {
-        file: file.to_string(),
-        line,
-        column: u32::try_from(column).unwrap_or(u32::MAX),
-        start: before.len(),
-        end: before.len() + marked.len(),
-        text: before + &marked + &after,
-    }
-}
-
-/// The part of a line that is shown: all of it, or the surroundings of `at`, cut between
-/// characters.
-fn window(bytes: &[u8], line: std::ops::Range<usize>, at: usize) -> (usize, usize) {
-    if line.len() <= WINDOW {
-        return (line.start, line.end);
-    }
-    let mut from = at.saturating_sub(WINDOW / 4).max(line.start);
-    let mut to = (from + WINDOW).min(line.end);
-    let inside = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
-    while from < at && inside(from) {
-        from += 1;
-    }
-    while to > at && inside(to) {
-        to -= 1;
-    }
-    (from, to)
-}
-
-/// A tab becomes one blank, so that the columns fit; other control characters are escaped.
-fn printable(bytes: &[u8]) -> String {
-    let blanks: Vec<u8> = bytes.iter().map(|&b| if b == b'\t' { b' ' } else { b }).collect();
-    text::shown(&blanks).into_owned()
 }
 
 #[cfg(test)]
@@ -173,7 +104,7 @@ mod tests {
     fn a_huge_line_is_shown_in_part() {
         let found = place(&"ü".repeat(5000), 6000, 6002);
         assert_eq!(found.column, 3001);
-        assert!(found.text.len() <= WINDOW);
+        assert!(found.text.len() <= 160);
         assert_eq!(&found.text[found.start..found.end], "ü");
     }
 
@@ -194,11 +125,5 @@ mod tests {
     fn a_byte_order_mark_is_no_column() {
         let found = place("\u{feff}task", 3, 7);
         assert_eq!((found.column, found.text.as_str()), (1, "task"));
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_have_a_place() {
-        let found = place_in(Path::new("m"), b"a\nb\xff", 3..4);
-        assert_eq!((found.line, found.column, found.text.as_str()), (2, 2, "b\\xff"));
     }
 }

@@ -398,9 +398,10 @@ impl<W: Write + Send> Observer for Console<W> {
                 self.warn(words::damage(what, path, problem))
             }
             Event::CacheDegraded { problem } => self.warn(words::degraded(problem)),
+            Event::TasksExpected { .. } => Ok(()),
             Event::TaskPlanned { .. } => self.planned(event),
             Event::CancelRequested { signal } => self.cancelled(*signal),
-            Event::WorkspaceBusy { pid } => self.warn(words::busy(*pid)),
+            Event::WorkspaceBusy { holder } => self.warn(words::busy(holder.as_ref())),
             Event::RunFinished { summary } => self.run_finished(summary),
         }
     }

@@ -1,4 +1,5 @@
-//! The listeners of a run: the terminal, JSON lines, the log, the metrics file, the text graph.
+//! The listeners of a run: the terminal, its progress display, JSON lines, the log, the metrics file,
+//! the text graph.
 //!
 //! They know events and nothing of what made them.
 
@@ -9,6 +10,7 @@ mod json;
 mod log;
 mod metrics;
 mod paint;
+mod progress;
 mod sink;
 mod stream;
 mod summary;
@@ -21,3 +23,4 @@ pub use json::Json;
 pub use log::{LogError, LogEvents, LogHandle, LogOptions, Recent, start_log};
 pub use metrics::Metrics;
 pub use paint::{Mark, Paint};
+pub use progress::{Above, Progress};

@@ -51,6 +51,10 @@ impl Paint {
         self.wrap("1", text)
     }
 
+    pub fn bar(self, text: &str) -> String {
+        self.wrap("36", text)
+    }
+
     pub fn error(self, text: &str) -> String {
         self.wrap("1;31", text)
     }

@@ -2,7 +2,7 @@
 
 use crate::base::text::{count, shown};
 use crate::base::{Kind, TaskName};
-use crate::event::{Failure, HitSource, InputChange, MissReason, SkipReason, Usage};
+use crate::event::{Failure, HitSource, Holder, InputChange, MissReason, SkipReason, Usage};
 
 /// Longer values of variables are left out of a task's line.
 const MAX_VALUE: usize = 40;
@@ -41,11 +41,20 @@ pub fn full_reason(reason: &MissReason) -> String {
         MissReason::EnvChanged { name, was, now } => {
             format!("{} {} -> {}", quoted(name), value(was.as_deref()), value(now.as_deref()))
         }
+        MissReason::EnvDeclared { name, declared: true } => {
+            format!("{} declared (unset)", quoted(name))
+        }
+        MissReason::EnvDeclared { name, declared: false } => {
+            format!("{} no longer declared (unset)", quoted(name))
+        }
         MissReason::ToolChanged { name } => format!("tool {} changed", quoted(name)),
         MissReason::DependencyChanged { task } => format!("result of `{task}` changed"),
         MissReason::OutputMissing { path } => format!("output {} missing", quoted(path)),
         MissReason::OutputEdited { path } => format!("output {} edited", quoted(path)),
         MissReason::StoreDamaged { what } => format!("cache damaged: {}", shown(what.as_bytes())),
+        MissReason::NotRestored { problem } => {
+            format!("could not be restored: {}", shown(problem.as_bytes()))
+        }
         MissReason::KeyVersionChanged => "cache key version changed".into(),
     }
 }
@@ -127,6 +136,7 @@ fn change(change: &InputChange) -> String {
         InputChange::Changed { path } => format!("{} changed while it ran", quoted(path)),
         InputChange::Added { path } => format!("{} was added while it ran", quoted(path)),
         InputChange::Removed { path } => format!("{} was removed while it ran", quoted(path)),
+        InputChange::Touched { path } => format!("{} was written to while it ran", quoted(path)),
     }
 }
 
@@ -180,9 +190,23 @@ pub fn degraded(problem: &str) -> String {
 }
 
 /// Another run has the workspace.
-pub fn busy(pid: Option<u32>) -> String {
-    let holder = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
-    format!("waiting for another run in this project{holder} to end")
+pub fn busy(holder: Option<&Holder>) -> String {
+    format!("waiting for another run in this project{} to end", holder_in_brackets(holder))
+}
+
+/// ` (process 12 on `host`, since …: `reprovm m.txt`)`; nothing of one that does not say.
+pub fn holder_in_brackets(holder: Option<&Holder>) -> String {
+    let Some(Holder { pid, since, host, command }) = holder else { return String::new() };
+    let mut text = format!(" (process {pid}");
+    for (before, what, behind) in
+        [(" on `", host, "`"), (" since ", since, ""), (": `", command, "`")]
+    {
+        if !what.is_empty() {
+            text.extend([before, &shown(what.as_bytes()), behind]);
+        }
+    }
+    text.push(')');
+    text
 }
 
 /// `` `a`, `b`, and 3 more ``

@@ -9,16 +9,12 @@ use crate::base::clock::{self, Stopwatch};
 use crate::base::{Diagnostic, Digest};
 use crate::cache::record::Records;
 use crate::cache::state::State;
+use crate::config::Wait;
 use crate::engine::{self, Bench, Options, Results, Settled};
 use crate::event::{Emitter, Event, Observer};
 use crate::exec::Runner;
-use crate::home::{Home, Lock};
+use crate::home::{self, Home, Lock, LockError};
 use crate::store::DiskStore;
-
-/// Between TERM and KILL.
-const GRACE: Duration = Duration::from_secs(5);
-/// Before the first retry.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 impl Project {
     /// Runs what must run; the observers are told. In a dry run nothing is written.
@@ -29,11 +25,11 @@ impl Project {
     ) -> Result<Report, Error> {
         let watch = Stopwatch::start();
         let needed = self.needed(&options.targets)?;
-        let home = Home::new(options.cache_dir.as_deref());
+        let home = Home::new(Some(&options.config.cache.cache_dir));
         let id = run_id();
         let _span = tracing::error_span!("run", %id).entered();
         let emitter = Emitter::new(id, observers);
-        let _lock = if options.dry_run { None } else { Some(take_lock(&home, &emitter)?) };
+        let _lock = if options.dry_run { None } else { Some(take_lock(&home, &emitter, options)?) };
         let state = self.state(&home, options.dry_run);
         state.files.look_at_all(threads());
         let plan = self.plan(&needed);
@@ -55,9 +51,8 @@ impl Project {
         let runner = if options.dry_run || settled.count == total {
             None
         } else {
-            Some(Runner::new(bench.options.jobs, GRACE).map_err(|source| Error::System {
-                what: "prepare for running commands".to_owned(),
-                source,
+            Some(Runner::new(bench.options.jobs, bench.options.grace).map_err(|source| {
+                Error::System { what: "prepare for running commands".to_owned(), source }
             })?)
         };
         self.announce(&bench, options, &settled, runner.as_ref());
@@ -72,6 +67,9 @@ impl Project {
         {
             // What was done stands; the next run looks at the files again.
             problems.push(format!("{error}: {}", error.source));
+        }
+        if !options.dry_run && problems.is_empty() {
+            self.keep_standing(&needed, &home, &state, options);
         }
         let summary = emitter.summary(watch.elapsed());
         emitter.emit(Event::RunFinished { summary: summary.clone() });
@@ -116,7 +114,7 @@ impl Project {
             targets: options.targets.clone(),
             tasks: bench.plan.in_order().count(),
             dry_run: options.dry_run,
-            force: options.force,
+            force: bench.options.force,
             containment: runner.map(Runner::containment).unwrap_or_default(),
         });
         if settled.count > 0 {
@@ -143,44 +141,61 @@ fn cache_error(cache: &Path, error: &crate::base::FileError) -> Error {
     }
 }
 
-fn take_lock(home: &Home, emitter: &Emitter) -> Result<Lock, Error> {
+fn take_lock(home: &Home, emitter: &Emitter, options: &BuildOptions) -> Result<Lock, Error> {
+    let Wait(patience) = options.config.execution.lock_wait_seconds;
+    let patience = patience.map_or(Duration::MAX, Duration::from_secs);
     let mut inside = None;
-    let lock = home.lock(|pid| match pid.filter(|&pid| crate::exec::is_ancestor(pid)) {
-        Some(pid) => {
+    let lock = home.lock(&options.command, |holder| {
+        // On another machine, or in another container, the number is another process's.
+        let near = holder.filter(|holder| holder.host == home::host());
+        let ancestor = near.map(|holder| holder.pid).filter(|&pid| crate::exec::is_ancestor(pid));
+        if let Some(pid) = ancestor {
             inside = Some(pid);
-            false
+            return Duration::ZERO;
         }
-        None => {
-            emitter.emit(Event::WorkspaceBusy { pid });
-            true
+        if !patience.is_zero() {
+            emitter.emit(Event::WorkspaceBusy { holder: holder.cloned() });
         }
+        patience
     });
-    match (lock?, inside) {
-        (Some(lock), _) => Ok(lock),
-        (None, pid) => Err(Error::Nested { pid: pid.unwrap_or_default() }),
+    match (lock, inside) {
+        (Ok(lock), _) => Ok(lock),
+        (Err(LockError::Busy(_)), Some(pid)) => Err(Error::Nested { pid }),
+        (Err(LockError::Busy(holder)), None) => Err(Error::Busy { holder }),
+        (Err(LockError::File(error)), _) => Err(Error::File(error)),
     }
 }
 
 fn engine_options(options: &BuildOptions) -> Options {
+    let execution = &options.config.execution;
+    let timeout = Duration::from_secs(execution.timeout_seconds);
     Options {
-        jobs: options.jobs.unwrap_or_else(threads).min(Runner::most_slots()).max(1),
-        force: options.force,
-        fail_fast: options.fail_fast,
-        replay: options.replay,
-        timeout: options.timeout,
-        retries: 0,
-        retry_delay: RETRY_DELAY,
-        grace: GRACE,
+        jobs: jobs(options),
+        force: execution.force,
+        fail_fast: execution.fail_fast,
+        replay: options.config.output.replay,
+        timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
+        retries: u32::try_from(execution.retry_attempts).unwrap_or(u32::MAX),
+        retry_delay: Duration::from_millis(execution.retry_delay_ms),
+        grace: Duration::from_secs(execution.grace_seconds),
     }
 }
 
+/// How many tasks run at a time.
+pub(super) fn jobs(options: &BuildOptions) -> usize {
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let most = options.config.rate_limiting.max_concurrent_tasks.0.map_or(usize::MAX, number);
+    let jobs = options.config.execution.parallel_jobs.0.map_or_else(threads, number);
+    jobs.min(most).min(Runner::most_slots()).max(1)
+}
+
 /// How many cores there are for us.
-fn threads() -> usize {
+pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// 16 hex digits that no other run has.
-fn run_id() -> String {
+pub(super) fn run_id() -> String {
     let seed =
         format!("{} {} {}", clock::now_ns(), std::process::id(), crate::base::fs::unique_name());
     let mut hex = Digest::of(seed.as_bytes()).hex();

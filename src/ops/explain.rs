@@ -16,7 +16,7 @@ impl Project {
     pub fn explain(&self, options: &BuildOptions, task: &str) -> Result<Explanation, Error> {
         let id = self.find(task)?;
         let needed = self.graph.needed(&[id]);
-        let home = Home::new(options.cache_dir.as_deref());
+        let home = Home::new(Some(&options.config.cache.cache_dir));
         let state = self.state(&home, true);
         state.files.look_at_all(1);
         let (store, records) = (DiskStore::new(&home), Records::new(&home));
@@ -49,6 +49,7 @@ impl Project {
             parts: Vec::new(),
             differences: Vec::new(),
             up_to_date: false,
+            restored: false,
             waits_for: Vec::new(),
             problem: None,
         };
@@ -60,6 +61,7 @@ impl Project {
                 explanation.key = task.command.is_some().then_some(key);
                 explanation.parts = parts(&recipe);
                 explanation.up_to_date = fate == Fate::UpToDate;
+                explanation.restored = matches!(fate, Fate::Restored(_));
                 explanation.differences = match fate {
                     Fate::UpToDate => Vec::new(),
                     Fate::Restored(reasons) | Fate::Runs(reasons) => reasons,

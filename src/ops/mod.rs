@@ -5,9 +5,13 @@
 mod build;
 mod explain;
 mod project;
+mod settings;
+mod standing;
 mod types;
 
 pub use project::Project;
+pub use settings::load_settings;
+pub use standing::{Unchanged, unchanged};
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
 
 /// Where the report of a crash at this time belongs, in the project that the process stands in.

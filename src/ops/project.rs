@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::types::{Error, Location, TaskInfo};
+use crate::base::clock;
 use crate::base::nearest::nearest;
 use crate::base::{FileError, TaskName};
 use crate::engine::Plan;
@@ -11,7 +12,7 @@ use crate::graph::{self, Graph, TaskId};
 use crate::manifest::{self, Input, LoadError, Manifest};
 
 /// What is used where no manifest is named.
-const DEFAULT: &str = "manifest.txt";
+pub(super) const DEFAULT: &str = "manifest.txt";
 
 /// A manifest, read and checked.
 #[derive(Debug)]
@@ -21,12 +22,15 @@ pub struct Project {
     pub(super) graph: Graph,
     /// Dependencies first.
     pub(super) order: Vec<TaskId>,
+    /// When the reading of the texts began, in nanoseconds since 1970.
+    pub(super) loaded_ns: i64,
 }
 
 impl Project {
     /// Reads the manifest of `location` and all that it includes, and checks it.
     pub fn load(location: &Location) -> Result<Self, Error> {
         let path = location.manifest.clone().unwrap_or_else(|| PathBuf::from(DEFAULT));
+        let loaded_ns = clock::now_ns();
         let manifest = manifest::load(&path).map_err(|error| match error {
             LoadError::Diagnostics(all) => Error::Manifest(all),
             LoadError::File(error) => no_manifest(&path, error),
@@ -34,7 +38,7 @@ impl Project {
         let graph = Graph::new(&manifest);
         tracing::debug!(manifest = %path.display(), tasks = graph.len(), "manifest loaded");
         match graph.order() {
-            Ok(order) => Ok(Self { path, manifest, graph, order }),
+            Ok(order) => Ok(Self { path, manifest, graph, order, loaded_ns }),
             Err(cycle) => Err(Error::Cycle(vec![graph::cycle_diagnostic(&manifest, &cycle)])),
         }
     }

@@ -1,11 +1,10 @@
 //! What goes into the verbs, and what comes out.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::base::{Diagnostic, Digest, FileError, TaskName};
-use crate::config::Environment;
-use crate::event::{MissReason, Summary};
+use crate::config::{Config, Environment};
+use crate::event::{Holder, MissReason, Summary};
 
 /// Where the manifest is. The project is the folder that the process stands in.
 #[derive(Debug, Clone, Default)]
@@ -15,23 +14,14 @@ pub struct Location {
 }
 
 /// How to build.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct BuildOptions {
     pub targets: Vec<String>,
-    /// How many tasks run at a time; none: one for each core.
-    pub jobs: Option<usize>,
-    /// Run everything needed, whatever the cache says.
-    pub force: bool,
     /// Say what would run and why; write nothing.
     pub dry_run: bool,
-    /// Start nothing more after the first failure.
-    pub fail_fast: bool,
-    /// Show what a restored or up-to-date task wrote when it ran.
-    pub replay: bool,
-    /// For tasks that set none; none: no limit.
-    pub timeout: Option<Duration>,
-    /// Holds `cas/` and `cache/`; none: `.reprovm` of the project.
-    pub cache_dir: Option<PathBuf>,
+    /// The command line, for whoever waits for this run; without secrets.
+    pub command: String,
+    pub config: Config,
     pub environment: Environment,
 }
 
@@ -71,6 +61,8 @@ pub struct Explanation {
     pub differences: Vec<MissReason>,
     /// Whether running the build now would not need to run it.
     pub up_to_date: bool,
+    /// Whether it would be taken from the cache.
+    pub restored: bool,
     /// Dependencies that must run first: until then the key is not known.
     pub waits_for: Vec<TaskName>,
     /// Why there is no key: a missing input, say.
@@ -105,6 +97,9 @@ pub enum Error {
     /// A target that is no task.
     #[error("there is no task `{name}` in `{manifest}`")]
     UnknownTarget { name: String, manifest: String, nearest: Option<String> },
+    /// Values of settings that are not allowed, and files of settings that cannot be read.
+    #[error("the settings have mistakes")]
+    Config(Vec<Diagnostic>),
     #[error(transparent)]
     File(#[from] FileError),
     /// The store or the records cannot be used at all.
@@ -113,6 +108,9 @@ pub enum Error {
     /// A task of a run in this project started this run, which would wait for its own end.
     #[error("a task of process {pid} runs reprovm in the project that this process is building")]
     Nested { pid: u32 },
+    /// Another run has the workspace, and did not end in time.
+    #[error("another run is at work in this project")]
+    Busy { holder: Option<Holder> },
     /// The machine refused something that a run needs.
     #[error("cannot {what}")]
     System {

@@ -145,7 +145,7 @@ fn damage_is_a_warning_in_the_log() {
 fn json_is_an_object_a_line() {
     let project = Project::new();
     project.manifest(TWO);
-    project.run(["-l", "log", "--log-format", "json", "manifest.txt"]).code(6);
+    project.run(["-l", "log", "--set", "logging.log_format=json", "manifest.txt"]).code(6);
     let text = project.read("log");
     let records: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -282,7 +282,7 @@ fn secrets_of_the_environment_stay_out() {
 fn the_terminal_has_records_only_when_asked() {
     let project = Project::new();
     project.manifest(TWO).run(["-f", "manifest.txt", "good"]).success().stderr_lacks("INFO");
-    let run = project.run(["-f", "--log-to-console", "manifest.txt", "good"]);
+    let run = project.run(["-f", "--set", "logging.log_to_console=true", "manifest.txt", "good"]);
     run.success().stderr_has(" INFO  run: task started task=good").stdout_lacks("INFO");
 }
 
@@ -296,7 +296,8 @@ fn the_journal_gets_priorities() {
         let meta = file.metadata().expect("a file");
         let stream =
             stream.replace("DEV", &meta.dev().to_string()).replace("INO", &meta.ino().to_string());
-        let mut command = project.command(["-f", "--log-to-console", "manifest.txt"]);
+        let mut command =
+            project.command(["-f", "--set", "logging.log_to_console=true", "manifest.txt"]);
         let ended = command.env("JOURNAL_STREAM", stream).stderr(Stdio::from(file)).status();
         assert_eq!(ended.expect("a program").code(), Some(6));
         project.read("stderr")

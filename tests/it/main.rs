@@ -3,11 +3,34 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests make files and start programs themselves")]
 
+mod commands;
+mod config;
 mod cproject;
+mod crash;
 mod crashes;
+mod damage;
+mod disk;
 mod docs;
 mod examples;
+mod failures;
+mod keys;
+mod killed;
+mod locks;
 mod logs;
+mod metrics;
+mod misses;
+mod model;
+mod outputs;
+mod processes;
+mod races;
 mod readme;
+mod readonly;
+mod restore;
+mod said;
+mod signals;
+mod standing;
 mod support;
+mod terminal;
 mod tidy;
+mod timeouts;
+mod together;

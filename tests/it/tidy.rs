@@ -35,6 +35,8 @@ fn sources(folders: &[&str]) -> Vec<Source> {
 fn texts() -> Vec<(String, String)> {
     files_below(source_root(), &SKIPPED)
         .into_iter()
+        // In a worktree of its own `.git` is a file that says where the repository is.
+        .filter(|path| path.as_os_str() != ".git")
         .filter_map(|path| {
             let text = String::from_utf8(fs::read(source_root().join(&path)).ok()?).ok()?;
             Some((path.to_string_lossy().into_owned(), text))

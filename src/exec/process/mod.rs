@@ -4,6 +4,7 @@
 
 pub(super) mod clone;
 pub(super) mod descriptors;
+pub(super) mod mark;
 pub(super) mod proc;
 pub(super) mod spawn;
 pub(super) mod wait;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use libc::{c_char, c_int, c_void, pid_t, rlimit};
 
-use super::{clone, descriptors};
+use super::{clone, descriptors, mark};
 
 /// What is started, and how.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(in crate::exec) struct Start<'a> {
     pub role: Role,
     /// The child writes its id there before it executes anything.
     pub announce: Option<&'a AtomicI32>,
+    /// What it and all that it starts are marked with.
+    pub mark: Option<rlimit>,
     /// The folder of the control group that it is born into.
     pub cgroup: Option<BorrowedFd<'a>>,
 }
@@ -64,6 +66,7 @@ struct Plan {
     stdio: [c_int; 3],
     role: Role,
     announce: *const AtomicI32,
+    mark: *const rlimit,
     parent: pid_t,
     limit: rlimit,
     /// Where it failed, one of the numbers below; 0: nowhere.
@@ -87,6 +90,7 @@ pub(in crate::exec) fn start(start: &Start<'_>) -> Result<pid_t, StartError> {
         stdio: start.stdio.map(|fd| fd.as_raw_fd()),
         role: start.role,
         announce: start.announce.map_or(ptr::null(), ptr::from_ref),
+        mark: start.mark.as_ref().map_or(ptr::null(), ptr::from_ref),
         // SAFETY: this call has no conditions.
         parent: unsafe { libc::getpid() },
         limit: descriptors::original_limit(),
@@ -110,6 +114,17 @@ pub(in crate::exec) fn start(start: &Start<'_>) -> Result<pid_t, StartError> {
     unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
     let source = io::Error::from_raw_os_error(plan.errno.load(Ordering::SeqCst));
     Err(StartError { stage, source })
+}
+
+/// Starts a process in a control group that ends well at once: a try whether anything lives there.
+pub(in crate::exec) fn start_nothing(cgroup: BorrowedFd<'_>) -> io::Result<pid_t> {
+    extern "C" fn nothing(_: *mut c_void) -> c_int {
+        // SAFETY: ends only this process, without running what the parent registered.
+        unsafe { libc::_exit(0) }
+    }
+    let _blocked = BlockedSignals::new();
+    // SAFETY: `nothing` keeps to the contract and takes no argument, and all signals are blocked.
+    unsafe { clone::clone(Some(cgroup), nothing, ptr::null_mut()) }
 }
 
 fn pointers(texts: &[CString]) -> Vec<*const c_char> {
@@ -162,6 +177,7 @@ unsafe fn become_program(plan: &Plan) -> i32 {
         // old kernel may not know the call.
         libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
         libc::setrlimit(libc::RLIMIT_NOFILE, &raw const plan.limit);
+        mark::set(plan.mark);
         if libc::chdir(plan.cwd) != 0 {
             return FAILED_FOLDER;
         }

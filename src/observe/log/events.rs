@@ -41,14 +41,18 @@ fn log(event: &Event) {
         Event::CancelRequested { signal } => {
             warn!(target: RUN, signal = words::signal(*signal), "run is to stop");
         }
-        Event::WorkspaceBusy { pid } => {
-            info!(target: RUN, holder = pid, "waiting for the lock of the workspace");
+        Event::WorkspaceBusy { holder } => {
+            let holder = holder.as_ref().map(|holder| holder.pid);
+            info!(target: RUN, holder, "waiting for the lock of the workspace");
         }
         Event::CacheDamaged { what, path, problem } => {
             warn!(target: RUN, what, path, problem, "cache is damaged; it was set aside");
         }
         Event::CacheDegraded { problem } => {
             warn!(target: RUN, problem, "cache cannot be written; results are not saved");
+        }
+        Event::TasksExpected { durations_ms } => {
+            debug!(target: RUN, tasks = durations_ms.len(), "earlier durations are known");
         }
         Event::TaskQueued { .. }
         | Event::CacheHit { .. }

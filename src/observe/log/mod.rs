@@ -23,7 +23,7 @@ use crate::base::text::{count, shown};
 use crate::event::Level;
 use queue::{Losses, Queue};
 use record::Form;
-use subscriber::{Outlet, Subscriber};
+use subscriber::{Outlet, subscriber};
 
 /// What is logged, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,8 +98,7 @@ pub fn start_log(options: &LogOptions) -> Result<LogHandle, LogError> {
     }
     if !outlets.is_empty() {
         // A second log in one process would take the records of the first.
-        let subscriber = Subscriber::new(options.level, outlets);
-        let _ = tracing::subscriber::set_global_default(subscriber);
+        let _ = tracing::subscriber::set_global_default(subscriber(options.level, outlets));
     }
     Ok(LogHandle { outlets: named, finished: false })
 }

@@ -4,13 +4,14 @@
 //! run the records belong to, in whatever thread they are made.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id, Record as SpanRecord};
-use tracing::{Event, Metadata};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::filter::FilterFn;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::queue::Queue;
 use super::record::{Form, Record, Value};
@@ -24,63 +25,55 @@ pub(super) struct Outlet {
     pub(super) queue: Arc<Queue>,
 }
 
-#[derive(Debug)]
-pub(super) struct Subscriber {
-    level: Level,
-    outlets: Vec<Outlet>,
-    spans: AtomicU64,
-    /// The span of the run, and the run's name.
-    run: Mutex<Option<(u64, String)>>,
+/// Gives the outlets what weighs at least as much as the level.
+pub(super) fn subscriber(level: Level, outlets: Vec<Outlet>) -> impl Subscriber + Send + Sync {
+    let hint = match level {
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Info => LevelFilter::INFO,
+        Level::Warn => LevelFilter::WARN,
+        Level::Error | Level::Fatal => LevelFilter::ERROR,
+    };
+    let heavy = FilterFn::new(move |metadata| metadata.is_span() || level_of(metadata) >= level);
+    tracing_subscriber::registry().with(Lines::new(outlets)).with(heavy.with_max_level_hint(hint))
 }
 
-impl Subscriber {
-    pub(super) fn new(level: Level, outlets: Vec<Outlet>) -> Self {
-        Self { level, outlets, spans: AtomicU64::new(1), run: Mutex::new(None) }
+/// Turns events of `tracing` into lines.
+#[derive(Debug)]
+struct Lines {
+    outlets: Vec<Outlet>,
+    /// The span of the run, and the run's name.
+    run: Mutex<Option<(Id, String)>>,
+}
+
+impl Lines {
+    fn new(outlets: Vec<Outlet>) -> Self {
+        Self { outlets, run: Mutex::new(None) }
     }
 
-    fn run(&self) -> MutexGuard<'_, Option<(u64, String)>> {
+    fn run(&self) -> MutexGuard<'_, Option<(Id, String)>> {
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl tracing::Subscriber for Subscriber {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_span() || level_of(metadata) >= self.level
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(match self.level {
-            Level::Debug => LevelFilter::DEBUG,
-            Level::Info => LevelFilter::INFO,
-            Level::Warn => LevelFilter::WARN,
-            Level::Error | Level::Fatal => LevelFilter::ERROR,
-        })
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let number = self.spans.fetch_add(1, Ordering::Relaxed);
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_new_span(&self, span: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
         if span.metadata().name() == "run" {
             let mut fields = Fields::default();
             span.record(&mut fields);
-            let id = fields.values.into_iter().find_map(|(name, value)| match value {
-                Value::Text(id) if name == "id" => Some(id),
+            let run = fields.values.into_iter().find_map(|(name, value)| match value {
+                Value::Text(run) if name == "id" => Some(run),
                 _ => None,
             });
-            *self.run() = id.map(|id| (number, id));
+            *self.run() = run.map(|run| (id.clone(), run));
         }
-        Id::from_u64(number)
     }
 
-    fn record(&self, _: &Id, _: &SpanRecord<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
         let mut fields = Fields::default();
         event.record(&mut fields);
         let level = level_of(metadata);
-        let run = self.run().as_ref().map(|(_, id)| id.clone());
+        let run = self.run().as_ref().map(|(_, run)| run.clone());
         let record = Record {
             time_ns: clock::now_ns(),
             level,
@@ -96,16 +89,11 @@ impl tracing::Subscriber for Subscriber {
         }
     }
 
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-
-    fn try_close(&self, id: Id) -> bool {
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
         let mut run = self.run();
-        if run.as_ref().is_some_and(|(span, _)| *span == id.into_u64()) {
+        if run.as_ref().is_some_and(|(span, _)| *span == id) {
             *run = None;
         }
-        true
     }
 }
 
@@ -163,6 +151,8 @@ impl Visit for Fields {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Dispatch;
+
     use super::*;
     use crate::observe::Paint;
 
@@ -176,7 +166,7 @@ mod tests {
         };
         let queue = Arc::new(Queue::start("test", Box::new(write)).expect("a thread"));
         let outlet = Outlet { form: Form::Terminal(Paint(false)), queue: Arc::clone(&queue) };
-        tracing::subscriber::with_default(Subscriber::new(level, vec![outlet]), inside);
+        tracing::subscriber::with_default(subscriber(level, vec![outlet]), inside);
         queue.finish();
         let text = String::from_utf8(lines.lock().expect("no panic").clone()).expect("text");
         text.lines().map(|line| line[13..].to_owned()).collect()
@@ -205,12 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn the_run_is_known_while_its_span_lives() {
-        let subscriber = Subscriber::new(Level::Fatal, Vec::new());
-        let dispatch = tracing::Dispatch::new(subscriber);
+    fn the_run_is_known_in_each_thread_while_its_span_lives() {
+        let dispatch = Dispatch::new(tracing_subscriber::registry().with(Lines::new(Vec::new())));
         let run = || {
-            let subscriber = dispatch.downcast_ref::<Subscriber>().expect("it is ours");
-            subscriber.run().as_ref().map(|(_, id)| id.clone())
+            let lines = dispatch.downcast_ref::<Lines>().expect("it is ours");
+            lines.run().as_ref().map(|(_, run)| run.clone())
         };
         tracing::dispatcher::with_default(&dispatch, || {
             let span = tracing::error_span!("run", id = %"r7");

@@ -78,6 +78,21 @@ impl Background {
         content(&self.stderr)
     }
 
+    /// How many bytes it has written to stderr so far.
+    pub(crate) fn stderr_len(&self) -> u64 {
+        self.stderr.metadata().expect("an open file").len()
+    }
+
+    /// Waits until it has told an event that holds both, as JSON lines on stdout.
+    #[track_caller]
+    pub(crate) fn wait_for_event(&mut self, kind: &str, part: &str) {
+        let kind = format!("\"type\":\"{kind}\"");
+        wait_until(&format!("an event with {kind} and {part}"), || {
+            let told = String::from_utf8_lossy(&self.stdout_so_far()).into_owned();
+            told.lines().any(|line| line.contains(&kind) && line.contains(part))
+        });
+    }
+
     /// Sends a signal to the program alone; nothing happens if it has ended.
     pub(crate) fn signal(&mut self, signal: Signal) -> &mut Self {
         // Until it is waited for, the id is its own.

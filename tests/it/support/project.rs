@@ -1,5 +1,6 @@
 //! A project in a temporary folder, with an environment of its own.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -36,8 +37,13 @@ impl Project {
         fs::create_dir(&root).expect("a folder for the project");
         fs::create_dir(&home).expect("a folder for the home");
         let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-        let env =
-            vec![("PATH".into(), path), ("HOME".into(), home.into()), ("LANG".into(), "C".into())];
+        // The settings of the machine that the tests run on are not theirs.
+        let env = vec![
+            ("PATH".into(), path),
+            ("HOME".into(), home.into()),
+            ("LANG".into(), "C".into()),
+            ("REPROVM_SYSTEM_CONFIG".into(), "".into()),
+        ];
         Self { temporary, root, program: program.as_ref().into(), env }
     }
 
@@ -146,6 +152,17 @@ impl Project {
         picture(&self.root)
     }
 
+    /// The living processes whose working folder is in the project: nothing that a task starts
+    /// can hide from this without leaving the folder.
+    pub(crate) fn processes(&self) -> BTreeSet<i32> {
+        let all = fs::read_dir("/proc").expect("a readable /proc").flatten();
+        all.filter(|entry| {
+            fs::read_link(entry.path().join("cwd")).is_ok_and(|at| at.starts_with(&self.root))
+        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+    }
+
     /// Sets a variable for the runs that follow.
     pub(crate) fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
         self.env.retain(|(known, _)| known != name.as_ref());
@@ -159,6 +176,19 @@ impl Project {
         command.args(args).current_dir(&self.root).env_clear().stdin(Stdio::null());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// The same, started by a shell script that ends in `exec "$@"` or the like.
+    pub(crate) fn by_shell<S: AsRef<OsStr>>(
+        &self,
+        script: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Background {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, "sh"]).arg(&self.program).args(args);
+        command.current_dir(&self.root).env_clear().stdin(Stdio::null());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        Background::start(command)
     }
 
     /// Runs the program to its end.

@@ -106,6 +106,11 @@ impl Run {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
+    /// All of stderr as it is.
+    pub(crate) fn stderr_bytes(&self) -> &[u8] {
+        &self.stderr
+    }
+
     /// The events of a run with `-o json`.
     #[track_caller]
     pub(crate) fn events(&self) -> Vec<Value> {

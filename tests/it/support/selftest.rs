@@ -125,7 +125,8 @@ fn a_run_sees_a_clean_environment() {
     let mut project = shell();
     project.env("EXTRA", "1").env("EXTRA", "2");
     let names = project.run(["-c", "env | cut -d= -f1 | sort"]).success().out();
-    let known = ["EXTRA", "HOME", "LANG", "PATH", "PWD", "SHLVL", "OLDPWD", "_"];
+    let known =
+        ["EXTRA", "HOME", "LANG", "PATH", "PWD", "REPROVM_SYSTEM_CONFIG", "SHLVL", "OLDPWD", "_"];
     assert!(names.lines().all(|name| known.contains(&name)), "{names}");
     project.run(["-c", "echo $EXTRA"]).stdout("2\n");
     let home = project.run(["-c", "echo $HOME"]).out();
@@ -159,6 +160,34 @@ fn signals_reach_the_program_and_its_group() {
     wait_until("its start", || group.stdout_so_far() == b"up\n");
     group.signal_group(Signal::SIGTERM);
     group.wait().code(7);
+}
+
+#[test]
+fn processes_in_the_project_are_seen_wherever_they_went() {
+    let project = shell();
+    let other = shell();
+    assert!(project.processes().is_empty());
+    let mut run = project.spawn(["-c", "setsid env -i /bin/sleep 1000 & echo up >&2; wait"]);
+    wait_until("both", || project.processes().len() == 2);
+    assert!(project.processes().contains(&run.pid()) && other.processes().is_empty());
+    assert_eq!((run.stderr_len(), run.stderr_so_far().as_slice()), (3, b"up\n".as_slice()));
+    run.signal(Signal::SIGKILL);
+    run.wait().signal(9);
+    wait_until("the first to end", || project.processes().len() == 1);
+    for pid in project.processes() {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    wait_until("the end of both", || project.processes().is_empty());
+}
+
+#[test]
+fn events_are_waited_for_and_scripts_start_the_program() {
+    let project = shell();
+    let line = "echo '{\"type\":\"task_queued\",\"task\":\"a\"}'; read x < go";
+    let mut run = project.by_shell("export A=1; exec \"$@\"", ["-c", &format!("{line}; exit $A")]);
+    run.wait_for_event("task_queued", "\"a\"");
+    project.file("go", "x\n");
+    assert!(matches!(run.wait().code, Some(1 | 2)));
 }
 
 #[test]

@@ -24,7 +24,11 @@ const TABLE: [Owned; 15] = [
     Owned { what: Thing::Word("sha2"), owners: &["src/base/digest.rs"] },
     Owned { what: Thing::Word("rayon"), owners: &["src/engine/"] },
     Owned { what: Thing::Word("clap"), owners: &["src/cli/"] },
-    Owned { what: Thing::Text(".reprovm"), owners: &["src/home.rs"] },
+    Owned {
+        what: Thing::Text(".reprovm"),
+        // The defaults of settings, and what the documentation says of files.
+        owners: &["src/home.rs", "src/config/table.rs", "src/config/render.rs"],
+    },
     Owned { what: Thing::Member("process", &["Command"]), owners: &["src/exec/"] },
     Owned { what: Thing::Word("fork"), owners: &["src/exec/"] },
     Owned { what: Thing::Word("posix_spawn"), owners: &["src/exec/"] },

@@ -1,4 +1,8 @@
-//! Names as a person may see them.
+//! Texts as a person may see them: names, places in a text, the nearest name to a typo, secrets.
+
+pub mod nearest;
+pub mod place;
+pub mod secret;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

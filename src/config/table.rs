@@ -1,0 +1,213 @@
+//! The table of all settings. A row is all there is to say of a setting; the typed sections, the
+//! example file, the documentation and the names of variables are made from it.
+
+use std::path::PathBuf;
+
+use super::declare::{Section, Setting, settings};
+use super::value::{Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, Value, Wait};
+use crate::base::Secret;
+use crate::event::Level;
+
+settings! {
+    #[doc = "The log: what the program writes for people who look for a fault."]
+    logging: Logging {
+        /// The file that the log is written to; relative to the project. Nothing: no file is
+        /// written
+        log_file: Option<PathBuf> = "", var "REPROVM_LOG_FILE", flag "--log-file FILE";
+        /// How grave a line is at least
+        log_level: Level = "info", var "REPROVM_LOG_LEVEL", flag "--log-level LEVEL";
+        /// Whether what is printed is coloured on a terminal
+        log_colors: bool = "true", flag "--no-color";
+        /// The form of the log file: lines for people, or a JSON object on each line
+        log_format: LogFormat = "text";
+        /// At this size the file is put aside, as `FILE.1`, and a new one begun
+        log_max_size_mb: u64 = "10" in 1 to 1048576;
+        /// How many files that were put aside are kept
+        log_max_files: u64 = "5" in 0 to 1000;
+        /// Whether the log is printed on stderr as well
+        log_to_console: bool = "false";
+    }
+
+    #[doc = "The cache: where results are kept, how much of them and for how long."]
+    cache: Cache {
+        /// The folder that holds the cache; relative to the project. Several projects may share
+        /// one
+        cache_dir: PathBuf = ".reprovm", var "REPROVM_CACHE_DIR", flag "--cache-dir DIR";
+        /// How large the cache may become, in MiB
+        max_cache_size_mb: Limit = "10240" in 1 to 1073741824, var "REPROVM_MAX_CACHE_SIZE";
+        /// How long a result is kept that nobody asks for, in hours
+        cache_ttl_hours: Limit = "168" in 1 to 876000;
+    }
+
+    #[doc = "How tasks are run."]
+    execution: Execution {
+        /// How many tasks run at a time; auto: one for each core
+        parallel_jobs: Auto = "auto" in 1 to 256, var "REPROVM_JOBS", flag "--jobs N";
+        /// How often a failed task is tried again that does not say so itself
+        retry_attempts: u64 = "0" in 0 to 100, var "REPROVM_RETRY_ATTEMPTS";
+        /// The time before the first retry, in milliseconds; it doubles with each
+        retry_delay_ms: u64 = "1000" in 0 to 3600000;
+        /// How long a task may take that does not say so itself, in seconds; 0: as long as it
+        /// likes
+        timeout_seconds: u64 = "3600" in 0 to 31536000, var "REPROVM_TIMEOUT", flag "--timeout SEC";
+        /// How long a task that was asked to end (TERM) has until it is killed, in seconds
+        grace_seconds: u64 = "5" in 0 to 3600;
+        /// Whether nothing more is started after the first failure
+        fail_fast: bool = "false", flag "--fail-fast";
+        /// Whether everything needed is run, whatever the cache says
+        force: bool = "false", var "REPROVM_FORCE", flag "--force";
+        /// How long a run waits for another one of the same project, in seconds
+        lock_wait_seconds: Wait = "forever" in 0 to 31536000, flag "--wait SECONDS, --no-wait";
+    }
+
+    #[doc = "What is printed while a run goes on."]
+    output: Output {
+        /// Whether the progress of a run is shown on a terminal
+        progress: bool = "true", flag "--no-progress";
+        /// Whether commands, keys and all reasons are printed
+        verbose: bool = "false", var "REPROVM_VERBOSE", flag "--verbose";
+        /// Whether only failures and warnings are printed
+        quiet: bool = "false", flag "--quiet";
+        /// Whether what tasks wrote that need not run is shown again
+        replay: bool = "false", flag "--replay";
+    }
+
+    #[doc = "Figures of runs."]
+    performance: Performance {
+        /// Whether each run writes its figures to `metrics_file`
+        enable_metrics: bool = "false", var "REPROVM_ENABLE_METRICS", flag "--metrics FILE";
+        /// How often the figures are written while a run goes on, in seconds
+        metrics_interval_seconds: u64 = "60" in 1 to 86400;
+        /// The file for the figures, as JSON; relative to the project
+        metrics_file: PathBuf = ".reprovm/metrics.json", flag "--metrics FILE";
+        /// Whether each run writes where its time went
+        enable_profiling: bool = "false", flag "--profile";
+    }
+
+    #[doc = "What is refused, and what is looked at twice."]
+    security: Security {
+        /// Whether tasks see only the files that they declare
+        enable_sandboxing: bool = "false";
+        /// The largest file that may be an input, in MiB
+        max_input_size_mb: Limit = "1024" in 1 to 1073741824;
+        /// Whether every input and output is read and hashed in every run, whatever its times and
+        /// its size say
+        validate_checksums: bool = "false";
+        /// Whether a manifest with a command that is known to be dangerous is refused
+        deny_dangerous: bool = "false";
+    }
+
+    #[doc = "How much of the machine a run may use. Nothing is limited unless it is set."]
+    rate_limiting: RateLimiting {
+        /// No task is started while the machine is busier than this, in percent of all cores
+        max_cpu_percent: Limit = "off" in 1 to 100, var "REPROVM_MAX_CPU_PERCENT", flag "--max-cpu PERCENT";
+        /// How much memory the tasks of a run may use together, in MiB
+        max_memory_mb: Limit = "off" in 1 to 1073741824, var "REPROVM_MAX_MEMORY_MB", flag "--max-memory MB";
+        /// How many tasks run at a time, whatever the number of jobs is
+        max_concurrent_tasks: Limit = "off" in 1 to 256, var "REPROVM_MAX_CONCURRENT_TASKS";
+        /// How many tasks are started in a second
+        max_tasks_per_second: Limit = "off" in 1 to 1000000;
+        /// No task is started while the disk of the project is fuller than this, in percent
+        max_disk_percent: Limit = "off" in 1 to 100;
+        /// How many times in a second the cache is asked or written
+        max_cache_operations_per_second: Limit = "off" in 1 to 1000000;
+    }
+
+    #[doc = "How stored objects are compressed."]
+    compression: Compression {
+        /// Whether new objects are compressed
+        enabled: bool = "false", flag "--compress";
+        /// How
+        algorithm: Algorithm = "zstd", var "REPROVM_COMPRESSION";
+        /// How hard, from fast to small
+        level: u64 = "3" in 1 to 12, var "REPROVM_COMPRESSION_LEVEL";
+    }
+
+    #[doc = "A store elsewhere that several machines share. REPROVM_REMOTE_CAS_URL sets its place at once: https://…, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix."]
+    remote_cas: RemoteCas {
+        /// Whether it is used
+        enabled: bool = "false";
+        /// What kind of store it is
+        backend: Backend = "http";
+        /// Its address; nothing: the one that is usual for the backend
+        endpoint: String = "";
+        /// The bucket or container
+        bucket: String = "";
+        /// What the names of objects in it begin with
+        prefix: String = "";
+        /// The region of an S3 store
+        region: String = "us-east-1";
+        /// Whether the connection is encrypted where the address does not say so
+        use_ssl: bool = "true";
+        /// The name by which the store knows us
+        access_key: Option<Secret> = "", var "REPROVM_REMOTE_CAS_ACCESS_KEY", secret = true;
+        /// The key that proves it
+        secret_key: Option<Secret> = "", var "REPROVM_REMOTE_CAS_SECRET_KEY", secret = true;
+        /// What it is used for
+        mode: RemoteMode = "read-write";
+    }
+
+    #[doc = "Who is told how a run ended."]
+    notifications: Notifications {
+        /// Whether anybody is told
+        enabled: bool = "false";
+        /// The address that gets each event as JSON
+        webhook_url: Option<Secret> = "", var "REPROVM_WEBHOOK_URL", secret = true;
+        /// The address of an incoming webhook of Slack
+        slack_webhook: Option<Secret> = "", var "REPROVM_SLACK_WEBHOOK", secret = true;
+        /// The address of a webhook of Discord
+        discord_webhook: Option<Secret> = "", var "REPROVM_DISCORD_WEBHOOK", secret = true;
+        /// The address that gets mail
+        email_to: String = "";
+        /// Whether the end of a run that succeeded is told
+        notify_on_complete: bool = "true";
+        /// Whether failures are told
+        notify_on_error: bool = "true";
+    }
+
+    #[doc = "Figures for Prometheus."]
+    prometheus: Prometheus {
+        /// Whether a run serves its figures while it goes on
+        enabled: bool = "false", flag "--prometheus-exporter";
+        /// The port on this machine
+        port: u64 = "9090" in 0 to 65535, var "REPROVM_PROMETHEUS_PORT", flag "--port N";
+        /// The path of the page
+        metrics_path: String = "/metrics";
+    }
+
+    #[doc = "Copies of the cache."]
+    backup: Backup {
+        /// The folder that holds them; relative to the project
+        backup_dir: PathBuf = ".reprovm/backups", var "REPROVM_BACKUP_DIR";
+        /// How many of those made by themselves are kept
+        max_backups: u64 = "10" in 1 to 100000;
+        /// How they are compressed
+        compression: Algorithm = "zstd";
+        /// Whether each run that succeeded makes one
+        auto_backup: bool = "false", var "REPROVM_AUTO_BACKUP";
+    }
+
+    #[doc = "The record of who did what, of which a change can be seen."]
+    audit: Audit {
+        /// Whether it is kept
+        enabled: bool = "false";
+        /// The file; relative to the project
+        log_file: PathBuf = ".reprovm/audit.log", var "REPROVM_AUDIT_LOG";
+        /// Whether it goes to the log of the system as well
+        log_to_syslog: bool = "false", var "REPROVM_AUDIT_SYSLOG";
+        /// Whether it is printed on stderr as well
+        log_to_console: bool = "false";
+        /// What a run does that cannot write it
+        on_full: Fallback = "fail";
+    }
+}
+
+/// All settings, in the order of the table.
+pub fn settings() -> impl Iterator<Item = &'static Setting> {
+    SECTIONS.iter().flat_map(|section| section.settings)
+}
+
+/// The number of a setting in the order of the table.
+pub(super) fn index_of(section: &str, key: &str) -> Option<usize> {
+    settings().position(|setting| setting.section == section && setting.key == key)
+}

@@ -1,0 +1,220 @@
+//! Full disks, folders that cannot be written to, borders between file systems, and much of
+//! everything: the result is right, or the run says why there is none.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde_json::json;
+
+use crate::support::{
+    Project, Tmpfs, assert_same_tree, assert_sound_objects, files_below, picture,
+};
+
+/// A task that makes little and one that makes more than a small file system holds.
+const LARGE: &str = "task large {\n  cmd = head -c 400000 /dev/zero | tr '\\0' x > large\n  outputs = large\n}\n\
+    task small {\n  cmd = echo words; cp in small\n  inputs = in\n  outputs = small\n}\n";
+
+fn large() -> Project {
+    let project = Project::new();
+    project.file("in", "words\n").manifest(LARGE);
+    project
+}
+
+#[track_caller]
+fn assert_made(project: &Project) {
+    assert_eq!(project.read("small"), "words\n");
+    // Not shown when it fails.
+    assert!(project.bytes("large") == vec![b'x'; 400_000]);
+}
+
+// D2.
+#[test]
+fn a_cache_on_a_full_disk_costs_no_result_and_is_never_half_full() {
+    let project = large();
+    let folder = project.outside().join("cache");
+    fs::create_dir(&folder).expect("a folder");
+    let Some(disk) = Tmpfs::mount(&folder, "256k") else { return };
+    let args = ["--cache-dir", folder.to_str().expect("a path"), "manifest.txt"];
+    for force in [&[][..], &["--force"]] {
+        let run = project.json(args.iter().chain(force));
+        run.success();
+        assert_made(&project);
+        let told = run.events_of("cache_degraded");
+        assert_eq!(told.len(), 1, "{}", run.transcript());
+        assert!(
+            told[0]["problem"].as_str().expect("words").contains("No space left"),
+            "{}",
+            told[0]
+        );
+        assert_sound_objects(&folder);
+        assert_eq!(files_below(&folder.join("cas/tmp"), &[]).len(), 0, "nothing half is left");
+        assert_eq!(files_below(&folder.join("cache"), &[]).len(), 1, "a record of the small one");
+    }
+    project.json(args).executed_nothing();
+    let said = project.run(args.iter().chain(&["--force"]));
+    said.success()
+        .stderr_has("warning: ")
+        .stderr_has("No space left")
+        .stderr_has("results stand but are not saved");
+    // What is not saved cannot come back, and is made again.
+    project.remove("large").remove("small");
+    let run = project.json(args);
+    assert_eq!(run.success().executed(), ["large"]);
+    assert_made(&project);
+    disk.resize("8m");
+    let run = project.remove("large").json(args);
+    assert_eq!(run.executed(), ["large"]);
+    assert!(run.success().events_of("cache_degraded").is_empty());
+    project.remove("large").json(args).executed_nothing();
+    assert_made(&project);
+    assert_sound_objects(&folder);
+}
+
+// R8.
+#[test]
+fn a_restore_that_finds_no_room_says_so_and_leaves_nothing_half() {
+    let full = large();
+    let folder = full.outside().join("cache");
+    let args = ["--cache-dir", folder.to_str().expect("a path"), "manifest.txt"];
+    full.run(args).success();
+    let project = Project::new();
+    let Some(disk) = Tmpfs::mount(project.root(), "200k") else { return };
+    project.file("in", "words\n").manifest(LARGE);
+    let run = project.json(args);
+    run.code(6);
+    assert_eq!(run.tasks_with("failed"), ["large"]);
+    assert_eq!(run.tasks_with("cached"), ["small"]);
+    let reasons = run.reasons("large");
+    assert_eq!(reasons[0]["reason"], "not_restored", "{reasons}");
+    assert!(reasons[0]["problem"].as_str().expect("words").contains("No space left"), "{reasons}");
+    project.run(args).code(6).says("No space left");
+    disk.resize("8m");
+    project.run(args).success();
+    assert_made(&project);
+    assert_sound_objects(&folder);
+}
+
+#[test]
+fn a_cache_folder_that_cannot_be_used_is_an_error_before_anything_runs() {
+    let project = large();
+    project.file("file", "I am none");
+    for folder in ["/proc/reprovm", "file", "file/below", "/dev/null"] {
+        let run = project.run(["--cache-dir", folder, "manifest.txt"]);
+        run.code(8).says(folder).says("--cache-dir");
+        assert!(!project.exists("small") && !project.exists("large"), "{folder}");
+    }
+    assert_eq!(project.read("file"), "I am none");
+}
+
+// D6.
+#[test]
+fn a_cache_on_another_file_system_works() {
+    let project = large();
+    let shared = Path::new("/dev/shm");
+    let device = |path: &Path| path.metadata().map(|data| data.dev()).ok();
+    if device(shared).is_none() || device(shared) == device(project.root()) {
+        eprintln!("SKIPPED: /dev/shm is no file system of its own here");
+        return;
+    }
+    let folder = tempfile::tempdir_in(shared).expect("a folder in memory");
+    let args = ["--cache-dir", folder.path().to_str().expect("a path"), "manifest.txt"];
+    project.run(args).success();
+    let before = project.tree();
+    for _ in 0..2 {
+        project.remove("large").remove("small").json(args).executed_nothing();
+        assert_same_tree(&project.tree(), &before);
+    }
+    assert_sound_objects(folder.path());
+}
+
+#[test]
+fn an_output_folder_on_another_file_system_is_filled_by_copying() {
+    let project = Project::new();
+    project.dir("out");
+    let Some(_disk) = Tmpfs::mount(&project.path("out"), "8m") else { return };
+    project.file("in", "words\n").manifest(
+        "task t {\n  cmd = mkdir -p out/sub && cp in out/sub/a && chmod 444 out/sub/a && ln -s a out/sub/b\n  inputs = in\n  outputs = out\n}\n",
+    );
+    project.run(["manifest.txt"]).success();
+    let before = project.tree();
+    project.remove("out/sub").json(["manifest.txt"]).executed_nothing();
+    assert_same_tree(&project.tree(), &before);
+    assert_eq!(picture(&project.path(".reprovm/stage")).len(), 0, "nothing is left in the making");
+}
+
+// D7.
+#[test]
+fn a_folder_of_twenty_thousand_files_is_kept_and_restored() {
+    let project = Project::new();
+    // In memory, where making and removing them costs the machine little.
+    let disk = Tmpfs::mount(project.root(), "512m");
+    let count = if disk.is_some() { 20_000 } else { 2_000 };
+    project.manifest(&format!(
+        "task t {{\n  cmd = mkdir -p out && cd out && seq 1 {count} | split -l 1 -a 4 - f\n  \
+         outputs = out\n}}\n"
+    ));
+    project.run(["manifest.txt"]).success();
+    let before = project.tree();
+    assert_eq!(before.len(), count + 2);
+    let second = project.json(["manifest.txt"]);
+    assert_eq!(second.executed_nothing().summary().up_to_date, 1);
+    project.remove("out").json(["manifest.txt"]).executed_nothing();
+    assert_same_tree(&project.tree(), &before);
+}
+
+#[test]
+fn a_large_file_is_hashed_in_little_memory() {
+    let project = Project::new();
+    File::create(project.path("huge"))
+        .and_then(|file| file.set_len(1 << 29))
+        .expect("a sparse file");
+    // The lock names the process that runs the build; its peak is read when all is hashed.
+    project.manifest(
+        "task reads {\n  cmd = true\n  inputs = huge\n}\n\
+         task peak {\n  cmd = grep VmHWM \"/proc/$(head -n 1 .reprovm/lock)/status\" > peak\n  deps = reads\n  outputs = peak\n}\n",
+    );
+    project.run(["manifest.txt"]).success();
+    let line = project.read("peak");
+    let kib: u64 = line.split_whitespace().nth(1).expect("a figure").parse().expect("a number");
+    assert!(kib < 200 * 1024, "{line}");
+}
+
+#[test]
+fn folders_that_no_task_names_are_never_read() {
+    let project = Project::new();
+    for number in 0..100 {
+        project
+            .file(format!("undeclared/deep/{number}"), "x")
+            .file(format!("src/sub/deep/{number}"), "x");
+    }
+    project.file("src/a.c", "a").file("in/x", "x").manifest(
+        "task t {\n  cmd = cat src/a.c in/x > out\n  inputs = src/*.c in\n  outputs = out\n}\n",
+    );
+    // Reading a folder whose time of access is older than its change gives it a new one, unless
+    // the file system keeps none.
+    let old = |path: &str| {
+        let folder = File::open(project.path(path)).expect("a folder");
+        let times = fs::FileTimes::new().set_accessed(SystemTime::UNIX_EPOCH);
+        folder.set_times(times).expect("a time");
+    };
+    let accessed = |path: &str| project.path(path).metadata().expect("a folder").atime();
+    old("undeclared");
+    assert_eq!(fs::read_dir(project.path("undeclared")).expect("a folder").count(), 1);
+    if accessed("undeclared") == 0 {
+        eprintln!("SKIPPED: this file system keeps no times of access");
+        return;
+    }
+    let never = ["undeclared", "undeclared/deep", "src/sub", "src/sub/deep"];
+    for path in never.iter().chain(&["src", "in"]) {
+        old(path);
+    }
+    project.run(["manifest.txt"]).success();
+    project.file("src/a.c", "b").run(["manifest.txt"]).success();
+    project.remove("out").json(["manifest.txt"]).executed_nothing();
+    project.run(["explain", "manifest.txt", "t"]).success();
+    assert_eq!(never.map(accessed), [0; 4]);
+    assert!(accessed("src") > 0 && accessed("in") > 0, "what is declared is read");
+    assert_eq!(json!(project.read("out")), json!("bx"));
+}
