@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -100,6 +100,24 @@ impl Home {
         Ok(())
     }
 
+    /// The first of our folders that others than its user may write to: what lies in it could be
+    /// anybody's. Those that are not there yet are made private.
+    pub fn exposed(&self) -> Result<Option<Exposed>, FileError> {
+        let user = nix::unistd::geteuid().as_raw();
+        let cache = &self.cache;
+        for path in [self.root.clone(), cache.clone(), cache.join("cas"), self.records()] {
+            let meta = match std::fs::metadata(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                other => other.at("examine", &path)?,
+            };
+            let (owner, mode) = (meta.uid(), meta.mode() & 0o7777);
+            if (owner != user && owner != 0) || mode & 0o022 != 0 {
+                return Ok(Some(Exposed { path, owner, mode, user }));
+            }
+        }
+        Ok(None)
+    }
+
     /// The file of settings of the project that the process stands in.
     pub fn config_file() -> PathBuf {
         Path::new(DIR).join("reprovm.conf")
@@ -167,6 +185,16 @@ impl Home {
             }
         }
     }
+}
+
+/// A folder of ours whose owner or mode lets others write to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposed {
+    pub path: PathBuf,
+    pub owner: u32,
+    pub mode: u32,
+    /// Who we are.
+    pub user: u32,
 }
 
 /// The first line of a folder that backup programs leave out (bford.info/cachedir).

@@ -38,8 +38,14 @@ pub fn glob(
 ) -> Result<Vec<Vec<u8>>, FileError> {
     let base = pattern.base();
     listing(&base);
-    if !Path::new(OsStr::from_bytes(if base.is_empty() { b"." } else { &base })).is_dir() {
-        return Ok(Vec::new());
+    let shown = Path::new(OsStr::from_bytes(if base.is_empty() { b"." } else { &base }));
+    match fs::metadata(shown) {
+        Ok(meta) if meta.is_dir() => {}
+        // What we may not look at is not nothing.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Err(error).at("examine", shown);
+        }
+        _ => return Ok(Vec::new()),
     }
     let mut found = Vec::new();
     walk(&base, listing, &mut |path, is_dir| {

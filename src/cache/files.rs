@@ -94,6 +94,8 @@ pub struct Files {
     /// Whether a file was found other than this run had found it before: what was concluded from
     /// it need not hold at the end.
     disturbed: AtomicBool,
+    /// Whether what earlier runs knew counts for nothing.
+    distrusts: bool,
 }
 
 /// Clocks of file systems tick every 10 ms at worst, or every second or two on old ones.
@@ -110,6 +112,7 @@ impl Files {
             fine_device: OnceLock::new(),
             listed: Mutex::default(),
             disturbed: AtomicBool::new(false),
+            distrusts: false,
         }
     }
 
@@ -153,6 +156,9 @@ impl Files {
 
     /// Looks at all remembered files, on `threads` threads. Those that did not change are settled.
     pub fn look_at_all(&self, threads: usize) {
+        if self.distrusts {
+            return;
+        }
         let work: Vec<(usize, Arc<[u8]>, Entry)> = {
             let table = self.lock();
             let rows = table.rows.iter().zip(&table.paths).enumerate();
@@ -196,10 +202,26 @@ impl Files {
         }
     }
 
-    /// Whether anything is there now; a link that leads nowhere is not.
+    /// Whether anything is there now; a link that leads nowhere is not. What we may not look at
+    /// counts as there: whoever reads it gets the better message.
     pub fn exists(&self, id: FileId) -> bool {
         let path = self.path(id);
-        shown_path(&path).exists()
+        match shown_path(&path).metadata() {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+        }
+    }
+
+    /// The signature of what is at the path now. Nothing is read.
+    pub fn look_at(&self, id: FileId) -> Result<Sig, FileError> {
+        let path = self.path(id);
+        look(&path).at("examine", &shown_path(&path))
+    }
+
+    /// From here on nothing is believed that an earlier run knew: every file that is asked for
+    /// is read, whatever its times say.
+    pub fn distrust(&mut self) {
+        self.distrusts = true;
     }
 
     /// What the path holds now; looks each time, since a task may have written it without saying
@@ -210,6 +232,7 @@ impl Files {
             (table.paths[id.0 as usize].clone(), table.rows[id.0 as usize])
         };
         let remembered = match row {
+            Row::Remembered(_) if self.distrusts => None,
             Row::Settled(entry) | Row::Remembered(entry) if entry.trusted => Some(entry),
             _ => None,
         };

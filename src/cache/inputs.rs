@@ -10,7 +10,7 @@ use super::expand;
 use super::files::{Entry, FileId, Files};
 use super::recipe::{Recipe, RecipeBuilder};
 use crate::base::pattern::PatternError;
-use crate::base::{Digest, FileError, Kind, Pattern, TaskName, text};
+use crate::base::{Digest, FileError, Kind, Pattern, Sig, TaskName, text};
 use crate::config::Environment;
 use crate::manifest::{Input, Task};
 
@@ -30,6 +30,8 @@ pub enum InputError {
     Missing(String),
     #[error("input `{path}` is {}, which cannot be hashed", kind.noun())]
     Refused { path: String, kind: Kind },
+    #[error("input `{path}` has {size} bytes, and at most {limit} are allowed")]
+    TooLarge { path: String, size: u64, limit: u64 },
     #[error("tool `{0}` is not on the PATH")]
     ToolMissing(String),
     #[error(transparent)]
@@ -47,20 +49,24 @@ pub enum Effort {
     Full,
 }
 
-/// All that a task reads, sorted by path, each once. None: `Known` was not enough.
+/// All that a task reads, sorted by path, each once. None: `Known` was not enough. A file of more
+/// than `limit` bytes is refused, and not read for it.
 pub fn members(
     task: &Task,
     files: &Files,
     effort: Effort,
+    limit: Option<u64>,
 ) -> Result<Option<Vec<Member>>, InputError> {
     let excludes = excludes(task)?;
     let note = |folder: &[u8]| files.list(folder);
+    let unread = limit.filter(|_| effort == Effort::Full);
     let mut found: BTreeMap<Vec<u8>, Member> = BTreeMap::new();
     for input in &task.inputs {
         let paths = match &input.value {
             Input::Exclude(_) => continue,
             Input::Glob(glob) => expand::glob(&Pattern::parse(glob)?, &excludes, &note)?,
             Input::Path(path) => {
+                refuse_large(path.as_bytes(), Links::Followed, files, unread)?;
                 let Some((file, entry)) = named(path.as_bytes(), files, effort)? else {
                     return Ok(None);
                 };
@@ -74,6 +80,7 @@ pub fn members(
             }
         };
         for path in paths {
+            refuse_large(&path, Links::Kept, files, unread)?;
             let file = files.intern(&path);
             let Some(entry) = one(file, files, effort)? else { return Ok(None) };
             found.entry(path.clone()).or_insert(Member { path, file, entry });
@@ -81,6 +88,8 @@ pub fn members(
     }
     let members: Vec<Member> = found.into_values().collect();
     for member in &members {
+        // It was small when it was looked at, or is known from an earlier run.
+        within(&member.path, &member.entry.sig, limit)?;
         let shown = || text::shown(&member.path).into_owned();
         match member.entry.kind() {
             Kind::Absent => return Err(InputError::Missing(shown())),
@@ -89,6 +98,45 @@ pub fn members(
         }
     }
     Ok(Some(members))
+}
+
+/// Whether a link is read as what it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    Followed,
+    Kept,
+}
+
+/// Looks at a file that is to be read, and refuses it where it is too large. Those that were
+/// read in this run were looked at before.
+fn refuse_large(
+    path: &[u8],
+    links: Links,
+    files: &Files,
+    limit: Option<u64>,
+) -> Result<(), InputError> {
+    if limit.is_none() {
+        return Ok(());
+    }
+    let file = files.intern(path);
+    if files.settled(file).is_some_and(|entry| entry.kind().is_file()) {
+        return Ok(());
+    }
+    let mut sig = files.look_at(file)?;
+    if sig.kind() == Kind::Link && links == Links::Followed {
+        sig = files.look_at(files.followed(path))?;
+    }
+    within(path, &sig, limit)
+}
+
+fn within(path: &[u8], sig: &Sig, limit: Option<u64>) -> Result<(), InputError> {
+    match limit {
+        Some(limit) if sig.kind().is_file() && sig.size > limit => {
+            let path = text::shown(path).into_owned();
+            Err(InputError::TooLarge { path, size: sig.size, limit })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn excludes(task: &Task) -> Result<Vec<Pattern>, PatternError> {

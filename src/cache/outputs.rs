@@ -73,6 +73,8 @@ pub enum OutputError {
     Missing(Vec<String>),
     #[error("output `{path}` {problem}")]
     Refused { path: String, problem: String },
+    #[error("output `{path}` {problem}")]
+    LeadsOut { path: String, problem: &'static str },
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -240,6 +242,7 @@ impl Keeper<'_> {
             path: rel.to_string(),
             problem: problem.to_owned(),
         };
+        let leads_out = |problem| OutputError::LeadsOut { path: rel.to_string(), problem };
         let shown = as_path(path);
         let file = self.files.intern(path);
         let (entry, size) = match sig.kind() {
@@ -248,7 +251,7 @@ impl Keeper<'_> {
                 let target = std::fs::read_link(&shown).at("read the link", &shown)?;
                 let target = target.as_os_str().as_bytes();
                 if !stays_inside(&rel, target) {
-                    return Err(refused("is a symbolic link that leads out of the project"));
+                    return Err(leads_out("is a symbolic link that leads out of the project"));
                 }
                 let entry = self.files.get_fresh(file)?;
                 if let Some(Err(error)) = self.usable_store().map(|store| store.put_bytes(target)) {
@@ -258,7 +261,7 @@ impl Keeper<'_> {
             }
             Kind::File | Kind::Executable => {
                 if !fs::is_beneath(&shown) {
-                    return Err(refused(
+                    return Err(leads_out(
                         "lies behind a symbolic link that leads out of the project",
                     ));
                 }

@@ -16,15 +16,16 @@ pub(super) fn render(error: &Error, paint: Paint) -> String {
         | Error::Cycle(all)
         | Error::MissingInputs(all)
         | Error::Config(all)
+        | Error::Dangerous(all)
             if !all.is_empty() =>
         {
             let label = paint.error("error:");
             let texts: Vec<String> = all.iter().map(|one| diagnostic(one, &label, paint)).collect();
             texts.join("\n")
         }
-        Error::NoManifest { help, .. } | Error::Cache { help, .. } => {
-            plain(&chain(error), help, paint)
-        }
+        Error::NoManifest { help, .. }
+        | Error::Cache { help, .. }
+        | Error::Exposed { help, .. } => plain(&chain(error), help, paint),
         Error::Busy { holder } => {
             let who = words::holder_in_brackets(holder.as_ref());
             let help = "wait for it with `--wait SECONDS`, or without an end by neither \

@@ -37,6 +37,7 @@ pub(super) fn of_error(error: &Error) -> Code {
         Error::Config(_) => Code::ConfigError,
         Error::UnknownTarget { .. } | Error::Nested { .. } => Code::InvalidArg,
         Error::Busy { .. } => Code::Timeout,
+        Error::Dangerous(_) | Error::Exposed { .. } => Code::PermissionDenied,
         Error::File(error) => of_io(&error.source),
         Error::Cache { .. } => Code::CacheError,
         Error::System { source, .. } if source.kind() == io::ErrorKind::OutOfMemory => {
@@ -99,6 +100,8 @@ mod tests {
             (file(io::ErrorKind::PermissionDenied), 12),
             (file(io::ErrorKind::StorageFull), 3),
             (Error::Cache { path: PathBuf::new(), problem: String::new(), help: Vec::new() }, 8),
+            (Error::Dangerous(Vec::new()), 12),
+            (Error::Exposed { path: PathBuf::new(), problem: String::new(), help: Vec::new() }, 12),
             (system(io::ErrorKind::WouldBlock), 15),
             (system(io::ErrorKind::OutOfMemory), 4),
         ];

@@ -25,11 +25,32 @@ pub(super) enum Message {
     Crashed,
 }
 
+/// Hears the ends of tasks, and the signals that ask the run to stop: these from its making on,
+/// until it is dropped, so that none ends the process before its state is saved.
+#[derive(Debug)]
+pub struct Inbox {
+    sender: Sender<Message>,
+    inbox: Receiver<Message>,
+    _ears: Ears,
+}
+
+impl Inbox {
+    pub fn open() -> Result<Self, EngineError> {
+        let (sender, inbox) = mpsc::channel();
+        let ears = Ears::listen(sender.clone())
+            .map_err(|source| EngineError { what: "listen for signals", source })?;
+        Ok(Self { sender, inbox, _ears: ears })
+    }
+}
+
 /// Runs what is not settled. Returns when all of it is over.
-pub fn execute(bench: &Bench<'_>, settled: &Settled, runner: Runner) -> Result<(), EngineError> {
-    let (sender, inbox) = mpsc::channel();
+pub fn execute(
+    bench: &Bench<'_>,
+    settled: &Settled,
+    runner: Runner,
+    inbox: &Inbox,
+) -> Result<(), EngineError> {
     let trouble = |what| move |source| EngineError { what, source };
-    let ears = Ears::listen(sender.clone()).map_err(trouble("listen for signals"))?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(bench.options.jobs)
         .thread_name(|at| format!("task-{at}"))
@@ -56,9 +77,8 @@ pub fn execute(bench: &Bench<'_>, settled: &Settled, runner: Runner) -> Result<(
         jobs: bench.options.jobs,
         fail_fast: bench.options.fail_fast,
     });
-    let mut driver = Driver { worker, schedule, cancel: Cancel::new(), inbox: &inbox };
-    pool.in_place_scope(|scope| driver.drive(scope, &sender));
-    drop(ears);
+    let mut driver = Driver { worker, schedule, cancel: Cancel::new(), inbox: &inbox.inbox };
+    pool.in_place_scope(|scope| driver.drive(scope, &inbox.sender));
     drop(pool);
     runner.finish();
     Ok(())

@@ -1,8 +1,8 @@
 //! What would happen, without anything happening: nothing is written, not even what was hashed.
 
 use super::Bench;
+use super::refusal::input_failure;
 use super::settle::Settled;
-use super::task::input_failure;
 use crate::base::{Digest, Kind, TaskName};
 use crate::cache::inputs::{self, Effort};
 use crate::cache::recipe::Recipe;
@@ -88,11 +88,15 @@ pub fn forecast(bench: &Bench<'_>, id: TaskId) -> Forecast {
     }
     let files = &bench.state.files;
     let tools = inputs::tools(task, bench.environment, files, Effort::Full);
-    let both = inputs::members(task, files, Effort::Full)
+    let both = inputs::members(task, files, Effort::Full, bench.options.max_input)
         .and_then(|members| Ok((members.unwrap_or_default(), tools?.unwrap_or_default())));
     let (members, tools) = match both {
         Ok(both) => both,
-        Err(error) => return Forecast::Blocked(input_failure(&error)),
+        Err(error) => {
+            let failure = input_failure(&error);
+            bench.tell_input(task, &failure);
+            return Forecast::Blocked(failure);
+        }
     };
     let recipe =
         inputs::recipe(task, bench.environment, &tools, &members, |dep| bench.result_of(dep));

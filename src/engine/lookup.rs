@@ -7,7 +7,7 @@ use crate::cache::recipe::Recipe;
 use crate::cache::record::{Found, Look, Record};
 use crate::cache::restore::{self, Means, RestoreError};
 use crate::cache::state::{Phase, TaskRow};
-use crate::event::{Event, Failure, HitSource, MissReason, Output as Log};
+use crate::event::{Event, Failure, HitSource, MissReason, Output as Log, Violation};
 use crate::manifest::Task;
 use crate::store::FetchError;
 
@@ -144,7 +144,8 @@ impl Bench<'_> {
                     MissReason::StoreDamaged { what: format!("object {}", digest.short()) }
                 }
                 RestoreError::NotOurs(path) => MissReason::OutputEdited { path },
-                RestoreError::LeadsOut(_) => {
+                RestoreError::LeadsOut(ref output) => {
+                    self.violation(task, Violation::LinkLeadsOut { path: output.clone() });
                     let path = self.records.path(&record.recipe.key());
                     self.say_damaged("record", path.display().to_string(), error.to_string());
                     MissReason::StoreDamaged { what: "record".into() }

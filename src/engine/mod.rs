@@ -7,6 +7,7 @@ mod attempt;
 mod drive;
 mod dry;
 mod lookup;
+mod refusal;
 pub mod schedule;
 mod settle;
 mod signals;
@@ -25,7 +26,7 @@ use crate::home::Home;
 use crate::manifest::{Manifest, Task};
 use crate::store::DiskStore;
 
-pub use drive::execute;
+pub use drive::{Inbox, execute};
 pub use dry::{Fate, Forecast, dry_run, forecast};
 pub use settle::{Settled, missing_inputs, settle};
 
@@ -68,6 +69,8 @@ pub struct Options {
     pub retry_delay: Duration,
     /// Between TERM and KILL.
     pub grace: Duration,
+    /// The most bytes that a file may have to be an input.
+    pub max_input: Option<u64>,
 }
 
 /// What everything works with.

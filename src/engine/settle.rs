@@ -88,7 +88,7 @@ fn current(bench: &Bench<'_>, task: &Task) -> Option<(Digest, u64)> {
     if !bench.state.with_row(&task.name, |row| row.is_some_and(|row| row.phase == Phase::Done)) {
         return None;
     }
-    let members = inputs::members(task, files, Effort::Known).ok()??;
+    let members = inputs::members(task, files, Effort::Known, bench.options.max_input).ok()??;
     let tools = inputs::tools(task, bench.environment, files, Effort::Known).ok()??;
     let recipe =
         inputs::recipe(task, bench.environment, &tools, &members, |dep| bench.result_of(dep));

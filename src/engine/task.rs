@@ -3,12 +3,13 @@
 use super::Bench;
 use super::attempt::{Alarm, Attempts, Failed};
 use super::lookup::{Lookup, chain};
+use super::refusal::{input_failure, output_failure};
 use super::schedule::End;
 use super::settle::group_result;
 use crate::base::{Digest, FileError, Kind, clock};
 use crate::cache::files::{Entry, FileId, Since};
 use crate::cache::inputs::{self, Effort, InputError, Member, Tools};
-use crate::cache::outputs::{self, Before, Made, OutputError};
+use crate::cache::outputs::{self, Before, Made};
 use crate::cache::recipe::Recipe;
 use crate::cache::record::Record;
 use crate::cache::state::{Phase, TaskRow};
@@ -51,6 +52,7 @@ impl Worker<'_> {
             Ok(job) => job,
             Err(error) => {
                 let failure = input_failure(&error);
+                bench.tell_input(task, &failure);
                 return self.end(task, Outcome::Failed { failure }, Usage::default(), Vec::new());
             }
         };
@@ -83,7 +85,8 @@ impl Worker<'_> {
     fn job<'a>(&self, id: TaskId, task: &'a Task) -> Result<Job<'a>, InputError> {
         let bench = self.bench;
         let files = &bench.state.files;
-        let members = inputs::members(task, files, Effort::Full)?.unwrap_or_default();
+        let limit = bench.options.max_input;
+        let members = inputs::members(task, files, Effort::Full, limit)?.unwrap_or_default();
         let tools =
             inputs::tools(task, bench.environment, files, Effort::Full)?.unwrap_or_default();
         let recipe =
@@ -203,6 +206,7 @@ impl Worker<'_> {
         let task = job.task;
         let store = (task.cache).then_some(bench.store);
         let (made, trouble) = outputs::collect(task, before, &bench.state.files, store)
+            .inspect_err(|error| bench.tell_output(task, error))
             .map_err(|error| output_failure(&error))?;
         let outputs: Vec<_> = made.iter().map(|made| made.output.clone()).collect();
         let result = Record::result(&outputs, &job.key);
@@ -211,14 +215,14 @@ impl Worker<'_> {
         if !changes.is_empty() {
             bench.emitter.emit(Event::TaskNotSaved { task: task.name.clone(), changes });
         } else if let Some(error) = trouble {
-            self.degraded(&error);
+            bench.degraded(&error);
         } else if let Some((log, log_size)) = log
             && task.cache
         {
             let recipe = job.recipe.clone();
             let record = Record { recipe, outputs, log, log_size, usage };
             if let Err(error) = bench.records.put(&job.key, &record) {
-                self.degraded(&error);
+                bench.degraded(&error);
             }
         }
         let duration_ms = usage.duration_ms;
@@ -226,10 +230,6 @@ impl Worker<'_> {
         bench.state.set_row(&task.name, row);
         bench.results.set(job.id, result);
         Ok(())
-    }
-
-    fn degraded(&self, error: &FileError) {
-        self.bench.emitter.emit(Event::CacheDegraded { problem: chain(error) });
     }
 
     /// What happened to the inputs since the key was formed.
@@ -280,31 +280,4 @@ impl Worker<'_> {
 
 fn shown(path: &[u8]) -> String {
     crate::base::text::shown(path).into_owned()
-}
-
-pub(super) fn input_failure(error: &InputError) -> Failure {
-    match error {
-        InputError::ToolMissing(name) => Failure::ToolMissing { name: name.clone() },
-        InputError::Missing(path) => {
-            Failure::Input { path: path.clone(), problem: "it is not there".to_owned() }
-        }
-        InputError::Refused { path, kind } => Failure::Input {
-            path: path.clone(),
-            problem: format!("it is {}, which cannot be hashed", kind.noun()),
-        },
-        InputError::File(error) => {
-            Failure::Input { path: error.path.display().to_string(), problem: chain(error) }
-        }
-        InputError::Pattern(error) => Failure::Files { problem: error.to_string() },
-    }
-}
-
-fn output_failure(error: &OutputError) -> Failure {
-    match error {
-        OutputError::Missing(paths) => Failure::OutputsMissing { paths: paths.clone() },
-        OutputError::Refused { path, problem } => {
-            Failure::OutputRefused { path: path.clone(), problem: problem.clone() }
-        }
-        OutputError::File(error) => Failure::Files { problem: chain(error) },
-    }
 }

@@ -21,6 +21,8 @@ impl Event {
             Self::TaskNotSaved { .. } => "task_not_saved",
             Self::CacheDamaged { .. } => "cache_damaged",
             Self::CacheDegraded { .. } => "cache_degraded",
+            Self::SecurityViolation { .. } => "security_violation",
+            Self::AccessDenied { .. } => "access_denied",
             Self::TaskPlanned { .. } => "task_planned",
             Self::CancelRequested { .. } => "cancel_requested",
             Self::WorkspaceBusy { .. } => "workspace_busy",
@@ -40,12 +42,14 @@ impl Event {
             | Self::TaskFinished { task, .. }
             | Self::TaskSkipped { task, .. }
             | Self::TaskNotSaved { task, .. }
+            | Self::SecurityViolation { task, .. }
             | Self::TaskPlanned { task, .. } => Some(task),
             Self::RunStarted { .. }
             | Self::TasksUpToDate { .. }
             | Self::TasksExpected { .. }
             | Self::CacheDamaged { .. }
             | Self::CacheDegraded { .. }
+            | Self::AccessDenied { .. }
             | Self::CancelRequested { .. }
             | Self::WorkspaceBusy { .. }
             | Self::RunFinished { .. } => None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::security::{Access, Violation};
 use crate::base::{Digest, Kind, TaskName};
 
 /// One thing that happened in a run. In JSON the name stands in `type`, in snake case.
@@ -97,6 +98,19 @@ pub enum Event {
     },
     /// The cache could not be written; results stand but are not saved.
     CacheDegraded {
+        problem: String,
+    },
+    /// A security check struck. Where nothing is refused, it is a warning.
+    SecurityViolation {
+        task: TaskName,
+        violation: Violation,
+        refused: bool,
+    },
+    /// A file or folder may not be used: the system refuses it, or its owner and mode do not
+    /// allow to trust it.
+    AccessDenied {
+        what: Access,
+        path: String,
         problem: String,
     },
     /// In a dry run: the task would run, or be restored.
@@ -259,6 +273,17 @@ pub enum Failure {
     },
     /// An input is not there although the task that should make it has ended, or cannot be read.
     Input {
+        path: String,
+        problem: String,
+    },
+    /// An input has more bytes than the settings allow. It was not read.
+    InputTooLarge {
+        path: String,
+        size: u64,
+        limit: u64,
+    },
+    /// The system does not let us read an input.
+    InputDenied {
         path: String,
         problem: String,
     },

@@ -6,6 +6,7 @@ mod about;
 mod emit;
 mod kinds;
 mod level;
+mod security;
 mod tally;
 
 pub use emit::{Emitter, Observer, Stamped};
@@ -14,4 +15,5 @@ pub use kinds::{
     Summary, Timing, Usage,
 };
 pub use level::Level;
+pub use security::{Access, Danger, Violation};
 pub use tally::Tally;

@@ -51,6 +51,8 @@ impl Tally {
             | Event::TaskNotSaved { .. }
             | Event::CacheDamaged { .. }
             | Event::CacheDegraded { .. }
+            | Event::SecurityViolation { .. }
+            | Event::AccessDenied { .. }
             | Event::WorkspaceBusy { .. } => {}
         }
     }

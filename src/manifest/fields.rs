@@ -35,6 +35,7 @@ pub(super) struct Common {
 #[derive(Debug, Default)]
 pub(super) struct Block {
     pub(super) command: Option<String>,
+    pub(super) command_at: Span,
     pub(super) description: String,
     pub(super) inputs: Vec<Spanned<Input>>,
     pub(super) outputs: Vec<Spanned<RelPath>>,
@@ -83,8 +84,9 @@ impl Values<'_> {
         let common = &mut block.common;
         match raw.field {
             Field::Cmd => {
-                let command = self.words(raw).map(|words| words.value);
-                block.command = command.filter(|command| !command.is_empty());
+                let words = self.words(raw).filter(|words| !words.value.is_empty());
+                block.command_at = words.as_ref().map(|words| words.span).unwrap_or_default();
+                block.command = words.map(|words| words.value);
             }
             Field::Description => {
                 block.description = self.words(raw).map(|words| words.value).unwrap_or_default();

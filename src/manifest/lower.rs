@@ -172,13 +172,14 @@ impl<'a> Lowering<'a> {
         if !self.budget.is_empty() && !self.budget.spend(defaults.weight()) {
             self.mistakes.add(too_large(name.span));
         }
-        let Block { command, description, inputs, outputs, deps, common, .. } = block;
+        let Block { command, command_at, description, inputs, outputs, deps, common, .. } = block;
         let common = common.over(&defaults);
         Task {
             name: name.value,
             span: name.span,
             description,
             command,
+            command_at,
             shell: common.shell.flatten(),
             cwd: common.cwd.flatten().unwrap_or_default(),
             inputs,

@@ -126,6 +126,8 @@ pub struct Task {
     pub description: String,
     /// None: the task only groups its dependencies.
     pub command: Option<String>,
+    /// Where the command stands; of a task without one, nothing.
+    pub command_at: Span,
     /// The program and arguments that the command's text is appended to; none means `/bin/sh -c`.
     pub shell: Option<Vec<String>>,
     /// Relative to the project.

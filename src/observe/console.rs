@@ -399,6 +399,11 @@ impl<W: Write + Send> Observer for Console<W> {
             }
             Event::CacheDegraded { problem } => self.warn(words::degraded(problem)),
             Event::TasksExpected { .. } => Ok(()),
+            // What is refused is said by the failure or the error that comes of it.
+            Event::SecurityViolation { task, violation, refused: false } => {
+                self.warn(words::violation(task, violation))
+            }
+            Event::SecurityViolation { .. } | Event::AccessDenied { .. } => Ok(()),
             Event::TaskPlanned { .. } => self.planned(event),
             Event::CancelRequested { signal } => self.cancelled(*signal),
             Event::WorkspaceBusy { holder } => self.warn(words::busy(holder.as_ref())),

@@ -1,8 +1,11 @@
 //! The one place where reasons, failures and outcomes become words.
 
+use crate::base::size::ByteSize;
 use crate::base::text::{count, shown};
 use crate::base::{Kind, TaskName};
-use crate::event::{Failure, HitSource, Holder, InputChange, MissReason, SkipReason, Usage};
+use crate::event::{
+    Danger, Failure, HitSource, Holder, InputChange, MissReason, SkipReason, Usage, Violation,
+};
 
 /// Longer values of variables are left out of a task's line.
 const MAX_VALUE: usize = 40;
@@ -89,6 +92,10 @@ pub fn failure(failure: &Failure) -> String {
         Failure::Input { path, problem } => {
             format!("input {}: {}", quoted(path), shown(problem.as_bytes()))
         }
+        Failure::InputTooLarge { path, size, limit } => too_large(path, *size, *limit),
+        Failure::InputDenied { path, problem } => {
+            format!("input {} may not be read: {}", quoted(path), shown(problem.as_bytes()))
+        }
         Failure::ToolMissing { name } => format!("tool {} is not on the PATH", quoted(name)),
         Failure::Files { problem } => shown(problem.as_bytes()).into_owned(),
     }
@@ -107,6 +114,13 @@ pub fn hint(failure: &Failure) -> Option<String> {
             ))
         }
         Failure::ToolMissing { .. } => Some("install it, or correct the task's `tools`".to_owned()),
+        Failure::InputTooLarge { .. } => Some(
+            "take it out of `inputs`, or raise `security.max_input_size_mb` (`off`: no limit)"
+                .to_owned(),
+        ),
+        Failure::InputDenied { .. } => {
+            Some("let this user read it (`chmod`, `chown`), or take it out of `inputs`".to_owned())
+        }
         _ => None,
     }
 }
@@ -187,6 +201,38 @@ pub fn damage(what: &str, path: &str, problem: &str) -> String {
 /// The cache could not be written.
 pub fn degraded(problem: &str) -> String {
     format!("{}; results stand but are not saved", shown(problem.as_bytes()))
+}
+
+/// What a security check struck at, with the task that it is about.
+pub fn violation(task: &TaskName, violation: &Violation) -> String {
+    match violation {
+        Violation::DangerousCommand { danger: what, place } => {
+            format!("the command of `{task}` ({}) {}", shown(place.as_bytes()), danger(*what))
+        }
+        Violation::InputTooLarge { path, size, limit } => {
+            format!("`{task}`: {}", too_large(path, *size, *limit))
+        }
+        Violation::LinkLeadsOut { path } => {
+            format!("`{task}`: a link at output {} leads out of the project", quoted(path))
+        }
+    }
+}
+
+/// What a dangerous command does, to follow `the command`.
+pub fn danger(danger: Danger) -> &'static str {
+    match danger {
+        Danger::RemovesRoot => "removes the whole file system, as `rm -rf /` does",
+        Danger::OverwritesDevice => "writes over a device, as `dd of=/dev/sda` does",
+        Danger::MakesFileSystem => "makes a new file system on a device, as `mkfs` does",
+        Danger::ForkBomb => "starts itself again without end, a fork bomb",
+        Danger::RunsDownload => "runs what it downloads unseen, as `curl ... | sh` does",
+        Danger::OpensRoot => "lets everyone write to the root folder, as `chmod 777 /` does",
+    }
+}
+
+fn too_large(path: &str, size: u64, limit: u64) -> String {
+    let (size, limit) = (ByteSize(size), ByteSize(limit));
+    format!("input {} has {size}, and at most {limit} are allowed", quoted(path))
 }
 
 /// Another run has the workspace.

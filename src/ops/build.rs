@@ -4,13 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::project::Project;
+use super::security;
 use super::types::{BuildOptions, Error, Report};
 use crate::base::clock::{self, Stopwatch};
 use crate::base::{Diagnostic, Digest};
 use crate::cache::record::Records;
 use crate::cache::state::State;
 use crate::config::Wait;
-use crate::engine::{self, Bench, Options, Results, Settled};
+use crate::engine::{self, Bench, Inbox, Options, Results, Settled};
 use crate::event::{Emitter, Event, Observer};
 use crate::exec::Runner;
 use crate::home::{self, Home, Lock, LockError};
@@ -29,8 +30,12 @@ impl Project {
         let id = run_id();
         let _span = tracing::error_span!("run", %id).entered();
         let emitter = Emitter::new(id, observers);
+        if options.config.security.deny_dangerous {
+            self.refuse_dangers(&emitter)?;
+        }
+        security::refuse_exposed(&home, &emitter)?;
         let _lock = if options.dry_run { None } else { Some(take_lock(&home, &emitter, options)?) };
-        let state = self.state(&home, options.dry_run);
+        let state = self.state(&home, options, options.dry_run);
         state.files.look_at_all(threads());
         let plan = self.plan(&needed);
         self.refuse_missing(&needed, &state)?;
@@ -48,19 +53,23 @@ impl Project {
         };
         let settled = engine::settle(&bench);
         let total = plan.in_order().count();
-        let runner = if options.dry_run || settled.count == total {
-            None
-        } else {
-            Some(Runner::new(bench.options.jobs, bench.options.grace).map_err(|source| {
-                Error::System { what: "prepare for running commands".to_owned(), source }
-            })?)
+        let means =
+            if options.dry_run || settled.count == total { None } else { Some(means(&bench)?) };
+        self.announce(&bench, options, &settled, means.as_ref().map(|(runner, _)| runner));
+        self.tell_dangers(&bench, &settled);
+        // Until the state is saved.
+        let _inbox = match means {
+            Some((runner, inbox)) => {
+                run(&bench, &settled, runner, &inbox)?;
+                Some(inbox)
+            }
+            None => {
+                if options.dry_run {
+                    engine::dry_run(&bench, &settled);
+                }
+                None
+            }
         };
-        self.announce(&bench, options, &settled, runner.as_ref());
-        match runner {
-            Some(runner) => run(&bench, &settled, runner)?,
-            None if options.dry_run => engine::dry_run(&bench, &settled),
-            None => {}
-        }
         let mut problems = Vec::new();
         if !options.dry_run
             && let Err(error) = state.save()
@@ -77,9 +86,13 @@ impl Project {
         Ok(Report { summary, problems })
     }
 
-    pub(super) fn state(&self, home: &Home, read_only: bool) -> State {
+    pub(super) fn state(&self, home: &Home, options: &BuildOptions, read_only: bool) -> State {
         let probe = (!read_only).then(|| home.stage());
-        State::load(home.state(&self.path), home.journal(&self.path), probe)
+        let mut state = State::load(home.state(&self.path), home.journal(&self.path), probe);
+        if options.config.security.validate_checksums {
+            state.files.distrust();
+        }
+        state
     }
 
     /// An error where an input is not there and nothing makes it.
@@ -125,12 +138,27 @@ impl Project {
     }
 }
 
-fn run(bench: &Bench<'_>, settled: &Settled, runner: Runner) -> Result<(), Error> {
-    bench.home.prepare().map_err(|error| cache_error(bench.home.cache_dir(), &error))?;
+/// What runs commands, and what hears of their ends and of signals.
+fn means(bench: &Bench<'_>) -> Result<(Runner, Inbox), Error> {
+    let inbox = Inbox::open().map_err(engine_error)?;
+    let runner = Runner::new(bench.options.jobs, bench.options.grace).map_err(|source| {
+        Error::System { what: "prepare for running commands".to_owned(), source }
+    })?;
+    Ok((runner, inbox))
+}
+
+fn engine_error(error: engine::EngineError) -> Error {
+    Error::System { what: error.what.to_owned(), source: error.source }
+}
+
+fn run(bench: &Bench<'_>, settled: &Settled, runner: Runner, inbox: &Inbox) -> Result<(), Error> {
+    bench.home.prepare().map_err(|error| {
+        security::tell_denied(&error, bench.emitter);
+        cache_error(bench.home.cache_dir(), &error)
+    })?;
     bench.home.sweep();
     bench.emitter.go_async();
-    engine::execute(bench, settled, runner)
-        .map_err(|error| Error::System { what: error.what.to_owned(), source: error.source })
+    engine::execute(bench, settled, runner, inbox).map_err(engine_error)
 }
 
 fn cache_error(cache: &Path, error: &crate::base::FileError) -> Error {
@@ -162,7 +190,10 @@ fn take_lock(home: &Home, emitter: &Emitter, options: &BuildOptions) -> Result<L
         (Ok(lock), _) => Ok(lock),
         (Err(LockError::Busy(_)), Some(pid)) => Err(Error::Nested { pid }),
         (Err(LockError::Busy(holder)), None) => Err(Error::Busy { holder }),
-        (Err(LockError::File(error)), _) => Err(Error::File(error)),
+        (Err(LockError::File(error)), _) => {
+            security::tell_denied(&error, emitter);
+            Err(Error::File(error))
+        }
     }
 }
 
@@ -178,6 +209,7 @@ fn engine_options(options: &BuildOptions) -> Options {
         retries: u32::try_from(execution.retry_attempts).unwrap_or(u32::MAX),
         retry_delay: Duration::from_millis(execution.retry_delay_ms),
         grace: Duration::from_secs(execution.grace_seconds),
+        max_input: options.config.security.max_input_size_mb.0.map(|mib| mib << 20),
     }
 }
 

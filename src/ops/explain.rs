@@ -17,7 +17,7 @@ impl Project {
         let id = self.find(task)?;
         let needed = self.graph.needed(&[id]);
         let home = Home::new(Some(&options.config.cache.cache_dir));
-        let state = self.state(&home, true);
+        let state = self.state(&home, options, true);
         state.files.look_at_all(1);
         let (store, records) = (DiskStore::new(&home), Records::new(&home));
         let emitter = Emitter::new(String::new(), Vec::new());

@@ -3,11 +3,14 @@
 //! Knows nothing of the terminal, of flags or of exit codes.
 
 mod build;
+mod danger;
 mod explain;
 mod project;
+mod security;
 mod settings;
 mod standing;
 mod types;
+mod words;
 
 pub use project::Project;
 pub use settings::load_settings;

@@ -41,6 +41,10 @@ pub fn unchanged(location: &Location, options: &BuildOptions) -> Option<Unchange
     let watch = Stopwatch::start();
     let manifest = location.manifest.as_deref().unwrap_or(Path::new(DEFAULT));
     let home = Home::new(Some(&config.cache.cache_dir));
+    // What others may have written is not believed; the long way says so.
+    if config.security.deny_dangerous || !matches!(home.exposed(), Ok(None)) {
+        return None;
+    }
     let (path, basis) = place(&home, manifest, options);
     let done = stands(&path, &basis, &options.environment, threads())?;
     Some(Unchanged { done, manifest: manifest.display().to_string(), watch })
@@ -172,7 +176,7 @@ fn add_task(
         made.then_some(row.duration_ms)
     })?;
     if task.inputs.iter().any(|input| !is_plain(&input.value, state)) {
-        inputs::members(task, files, Effort::Known).ok()??;
+        inputs::members(task, files, Effort::Known, None).ok()??;
     }
     for name in &task.pass_env {
         let value = options.environment.get(name).map(|value| value.as_encoded_bytes().to_vec());

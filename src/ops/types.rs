@@ -105,6 +105,12 @@ pub enum Error {
     /// The store or the records cannot be used at all.
     #[error("the cache at `{}` cannot be used: {problem}", path.display())]
     Cache { path: PathBuf, problem: String, help: Vec<String> },
+    /// A manifest with commands that are known to be dangerous, where the settings refuse them.
+    #[error("the manifest has dangerous commands")]
+    Dangerous(Vec<Diagnostic>),
+    /// Others may write to a folder of the cache or of the workspace.
+    #[error("the folder `{}` is not safe to use: {problem}", path.display())]
+    Exposed { path: PathBuf, problem: String, help: Vec<String> },
     /// A task of a run in this project started this run, which would wait for its own end.
     #[error("a task of process {pid} runs reprovm in the project that this process is building")]
     Nested { pid: u32 },

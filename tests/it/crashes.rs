@@ -39,13 +39,13 @@ fn a_panic_of_the_main_thread_leaves_a_report() {
     let mut project = Project::new();
     project.manifest(ONE);
     project.env("REPROVM_DEBUG_PANIC", "main");
-    let run = project.run(["-l", "log", "-j", "3", "manifest.txt", "PASSWORD=hush"]);
+    let run = project.run(["-l", "log", "--set", "remote_cas.secret_key=hush", "manifest.txt"]);
     let report = report(&project, &run);
     for part in [
         "\nversion: ",
         "\nsystem: Linux ",
         "\nthread: main\n",
-        "-l log -j 3 manifest.txt PASSWORD=(left out)\n",
+        "\ncommand: reprovm -l log --set remote_cas.secret_key=*** manifest.txt\n",
         "\nmessage: told to panic at main\n",
         "\nplace: src/",
         "\nlast events:\n",

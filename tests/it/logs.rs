@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::Project;
+use crate::support::{Project, Streams, Terminal};
 
 /// One line of a log as text, taken apart.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ fn each_level_leaves_out_what_weighs_less() {
     project.run(["-l", "none.log", "--log-level", "FATAL", "nothing.txt"]).code(2);
     let text = project.read("none.log");
     assert!(has(&lines(&text), "FATAL", "program cannot go on problem="), "{text}");
-    project.run(["--log-level", "loud", "manifest.txt"]).code(1).stderr_has("DEBUG, INFO, WARN");
+    project.run(["--log-level", "loud", "manifest.txt"]).code(14).stderr_has("debug, info, warn");
 }
 
 #[test]
@@ -160,22 +160,54 @@ fn json_is_an_object_a_line() {
     assert!(failed["run"].is_string() && failed["target"] == "run", "{failed}");
 }
 
+/// A record of an earlier time, often enough to fill so many bytes.
+fn filler(bytes: usize, about: &str) -> String {
+    let line = format!("2026-01-01T00:00:00.000Z INFO  run src/x.rs:1 -: {about}\n");
+    line.repeat(bytes / line.len())
+}
+
+const MIB: usize = 1 << 20;
+
 #[test]
 fn a_large_log_begins_anew_and_loses_nothing() {
     let project = Project::new();
-    project.manifest(TWO);
-    for _ in 0..4 {
-        project.run(["-f", "-l", "log", "--log-max-size", "4000", "manifest.txt"]).code(6);
+    let old = filler(MIB - 100, "earlier");
+    project.manifest(TWO).file("log", &old);
+    let smallest = ["-l", "log", "--set", "logging.log_max_size_mb=1", "manifest.txt"];
+    project.run(smallest).code(6);
+    assert!(project.read("log.1") == old, "the old log is as it was");
+    let text = project.read("log");
+    for part in ["program started", "task failed task=bad", "program ends"] {
+        assert_eq!(text.matches(part).count(), 1, "{part}\n{text}");
     }
-    let names = ["log.5", "log.4", "log.3", "log.2", "log.1", "log"];
-    let there: Vec<&str> = names.into_iter().filter(|name| project.exists(name)).collect();
-    assert!(there.len() > 1, "there is only {there:?}");
-    let text: String = there.iter().map(|name| project.read(name)).collect();
-    assert!(there.iter().all(|name| project.bytes(name).len() <= 4000), "too large\n{text}");
     lines(&text);
-    assert_eq!(text.matches("program started").count(), 4);
-    assert_eq!(text.matches("task failed task=bad").count(), 4);
-    assert_eq!(text.matches("program ends").count(), 4);
+    // What has room stays.
+    project.run(smallest).code(6);
+    assert_eq!(project.read("log").matches("program ends").count(), 2);
+    project.file("log", &old);
+    project.run(["-l", "log", "--set", "logging.log_max_size_mb=2", "manifest.txt"]).code(6);
+    assert!(project.read("log").starts_with(&old) && !project.exists("log.2"));
+}
+
+#[test]
+fn as_many_old_logs_are_kept_as_the_settings_say() {
+    let project = Project::new();
+    project.manifest("task a {\n  cmd = true\n}\n");
+    let run_with = |kept: &str, about: &str| {
+        project.file("log", filler(MIB - 100, about));
+        let kept = format!("logging.log_max_files={kept}");
+        let size = "logging.log_max_size_mb=1";
+        project.run(["-l", "log", "--set", size, "--set", &kept, "manifest.txt"]).success();
+        assert!(!project.read("log").contains(about), "it begins anew");
+    };
+    for about in ["first", "second", "third"] {
+        run_with("2", about);
+    }
+    assert!(project.read("log.1").contains(": third\n"));
+    assert!(project.read("log.2").contains(": second\n"));
+    assert!(!project.exists("log.3"));
+    run_with("0", "fourth");
+    assert!(project.read("log.1").contains(": third\n"), "nothing was put aside");
 }
 
 #[test]
@@ -191,13 +223,20 @@ fn processes_that_append_at_once_lose_and_tear_no_line() {
         project.file(format!("{folder}/manifest.txt"), &manifest);
     }
     let log = log.to_str().expect("a printable path");
-    let runs: Vec<_> =
-        ["a", "b", "c"].iter().map(|folder| project.spawn(["-C", folder, "-l", log])).collect();
+    let old = filler(MIB - (10 << 10), "earlier");
+    project.file("shared.log", &old);
+    let size = "logging.log_max_size_mb=1";
+    let runs: Vec<_> = ["a", "b", "c"]
+        .iter()
+        .map(|folder| project.spawn(["-C", folder, "-l", log, "--set", size]))
+        .collect();
     for run in runs {
         run.wait().success();
     }
-    let text = project.read("shared.log");
+    // One of them began a new file, and the others followed.
+    let text = project.read("shared.log.1") + &project.read("shared.log");
     let lines = lines(&text);
+    assert_eq!(lines.iter().filter(|line| line.rest == "earlier").count(), old.lines().count());
     let mut runs: Vec<&str> =
         lines.iter().map(|line| line.run.as_str()).filter(|run| *run != "-").collect();
     runs.sort_unstable();
@@ -284,6 +323,28 @@ fn the_terminal_has_records_only_when_asked() {
     project.manifest(TWO).run(["-f", "manifest.txt", "good"]).success().stderr_lacks("INFO");
     let run = project.run(["-f", "--set", "logging.log_to_console=true", "manifest.txt", "good"]);
     run.success().stderr_has(" INFO  run: task started task=good").stdout_lacks("INFO");
+}
+
+#[test]
+fn records_on_a_terminal_have_colours_and_those_in_a_file_none() {
+    let project = Project::new();
+    project.manifest(TWO);
+    let on_terminal = |colours: &str| {
+        let colours = format!("logging.log_colors={colours}");
+        let console = "logging.log_to_console=true";
+        let args = ["-l", "log", "--set", console, "--set", &colours, "manifest.txt"];
+        let mut command = project.command(args);
+        command.env("TERM", "xterm");
+        let mut terminal = Terminal::start(command, 200, 60, Streams::Both);
+        assert_eq!(terminal.wait(), 6);
+        terminal.raw()
+    };
+    let coloured = on_terminal("true");
+    assert!(coloured.contains("ERROR\u{1b}[0m run: task failed task=bad"), "{coloured}");
+    let plain = on_terminal("false");
+    assert!(plain.contains(" ERROR run: task failed task=bad"), "{plain}");
+    assert!(!plain.contains('\u{1b}'), "{plain}");
+    assert!(!project.read("log").contains('\u{1b}'));
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod readme;
 mod readonly;
 mod restore;
 mod said;
+mod security;
 mod signals;
 mod standing;
 mod support;

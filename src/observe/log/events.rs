@@ -51,6 +51,9 @@ fn log(event: &Event) {
         Event::CacheDegraded { problem } => {
             warn!(target: RUN, problem, "cache cannot be written; results are not saved");
         }
+        Event::AccessDenied { path, problem, .. } => {
+            warn!(target: RUN, path, problem, "access was denied");
+        }
         Event::TasksExpected { durations_ms } => {
             debug!(target: RUN, tasks = durations_ms.len(), "earlier durations are known");
         }
@@ -63,6 +66,7 @@ fn log(event: &Event) {
         | Event::TaskFinished { .. }
         | Event::TaskSkipped { .. }
         | Event::TaskNotSaved { .. }
+        | Event::SecurityViolation { .. }
         | Event::TaskPlanned { .. } => log_task(event),
     }
 }
@@ -95,6 +99,10 @@ fn log_task(event: &Event) {
         Event::TaskNotSaved { task, changes } => {
             let changes = words::changes(changes, MAX);
             warn!(target: RUN, %task, changes, "result of the task is not saved");
+        }
+        Event::SecurityViolation { task, violation, refused } => {
+            let problem = words::violation(task, violation);
+            warn!(target: RUN, %task, problem, refused, "security check struck");
         }
         Event::TaskPlanned { task, reasons, restore, .. } => {
             info!(target: RUN, %task, restore, reasons = why(reasons), "task would run");
