@@ -40,6 +40,7 @@ fn a_panic_of_the_main_thread_leaves_a_report() {
     project.manifest(ONE);
     project.env("REPROVM_DEBUG_PANIC", "main");
     let run = project.run(["-l", "log", "--set", "remote_cas.secret_key=hush", "manifest.txt"]);
+    run.stderr_lacks("sets nothing");
     let report = report(&project, &run);
     for part in [
         "\nversion: ",

@@ -80,6 +80,20 @@ fn a_run_leaves_its_story_in_the_file() {
 }
 
 #[test]
+fn settings_of_a_file_start_a_log_in_the_project() {
+    let project = Project::new();
+    project.file("sub/manifest.txt", "task a {\n  cmd = true\n}\n");
+    let settings = "[logging]\nlog_file = diary/log\nlog_level = error\n";
+    project.file("sub/.reprovm/reprovm.conf", settings);
+    project.run(["-C", "sub", "manifest.txt"]).success();
+    assert_eq!(project.read("sub/diary/log"), "", "nothing of that weight happened");
+    project.run(["-C", "sub", "--log-level", "info", "manifest.txt"]).success();
+    let text = project.read("sub/diary/log");
+    assert!(has(&lines(&text), "INFO", "program ends code=0"), "{text}");
+    assert!(!project.exists("diary"));
+}
+
+#[test]
 fn debug_tells_why_and_what_no_event_covers() {
     let project = Project::new();
     project.manifest(TWO);
@@ -217,7 +231,7 @@ fn processes_that_append_at_once_lose_and_tear_no_line() {
     let log = project.path("shared.log");
     let mut manifest = String::new();
     for number in 0..TASKS {
-        manifest += &format!("task t{number} {{\n  cmd = true\n}}\n");
+        manifest += &format!("task t{number} {{\n  cmd = : {number}\n}}\n");
     }
     for folder in ["a", "b", "c"] {
         project.file(format!("{folder}/manifest.txt"), &manifest);
@@ -306,14 +320,17 @@ fn no_name_forges_a_record() {
 }
 
 #[test]
-fn secrets_of_the_environment_stay_out() {
+fn secrets_of_the_environment_and_the_settings_stay_out() {
     let mut project = Project::new();
     project.manifest("task a {\n  cmd = true\n  pass_env = API_TOKEN\n}\n");
     for secret in ["hush-hush-1", "hush-hush-2"] {
         project.env("API_TOKEN", secret);
-        project.run(["-l", "log", "--log-level", "DEBUG", "manifest.txt"]).success();
+        let key = format!("remote_cas.secret_key={secret}");
+        let log = ["-l", "log", "--log-level", "DEBUG", "--set", &key];
+        project.run([&log[..], &["manifest.txt"]].concat()).success();
     }
     let text = project.read("log");
+    assert!(text.contains("--set remote_cas.secret_key=*** manifest.txt"), "{text}");
     assert!(text.contains("`API_TOKEN` changed") && !text.contains("hush"), "{text}");
 }
 
@@ -343,6 +360,7 @@ fn records_on_a_terminal_have_colours_and_those_in_a_file_none() {
     assert!(coloured.contains("ERROR\u{1b}[0m run: task failed task=bad"), "{coloured}");
     let plain = on_terminal("false");
     assert!(plain.contains(" ERROR run: task failed task=bad"), "{plain}");
+    // Nor a progress display, which moves the cursor.
     assert!(!plain.contains('\u{1b}'), "{plain}");
     assert!(!project.read("log").contains('\u{1b}'));
 }
