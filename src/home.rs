@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -84,6 +84,21 @@ impl Home {
         self.root.join(format!("crash-{}.txt", time.replace(':', "-")))
     }
 
+    /// Holds the states of the workspace and their journals, and nothing else.
+    pub fn states(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    /// Whether a run ever made the folder of the workspace.
+    pub fn exists(&self) -> bool {
+        self.root.is_dir()
+    }
+
+    /// Whether the cache lies in the folder of the workspace, and not where others share it.
+    pub fn owns_cache(&self) -> bool {
+        self.cache == self.root
+    }
+
     /// Makes the folders of the workspace and of the cache, readable by their owner only.
     pub fn prepare(&self) -> Result<(), FileError> {
         for folder in [self.stage(), self.root.join("state")] {
@@ -107,9 +122,18 @@ impl Home {
         let cache = &self.cache;
         for path in [self.root.clone(), cache.clone(), cache.join("cas"), self.records()] {
             let meta = match std::fs::metadata(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                // What cannot hold anything holds nothing that could be believed; that it cannot
+                // be used is found when it is.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+                {
+                    continue;
+                }
                 other => other.at("examine", &path)?,
             };
+            if !meta.is_dir() {
+                continue;
+            }
             let (owner, mode) = (meta.uid(), meta.mode() & 0o7777);
             if (owner != user && owner != 0) || mode & 0o022 != 0 {
                 return Ok(Some(Exposed { path, owner, mode, user }));
@@ -172,11 +196,30 @@ impl Home {
         Ok(Lock { _file: file })
     }
 
+    /// Who has the lock of the workspace, without waiting for it or making a file.
+    pub fn holder(&self) -> Result<Holding, FileError> {
+        let path = self.root.join("lock");
+        let mut file = match OpenOptions::new().read(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Holding::Nobody { last: None });
+            }
+            Err(error) => return Err(FileError::new("open the lock", &path, error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => {
+                file.unlock().at("unlock", &path)?;
+                Ok(Holding::Nobody { last: read_holder(&mut file) })
+            }
+            Err(TryLockError::WouldBlock) => Ok(Holding::Held(read_holder(&mut file))),
+            Err(TryLockError::Error(error)) => Err(FileError::new("lock", &path, error)),
+        }
+    }
+
     /// Removes what a run that was killed left in the making. The lock is held, so that nobody
     /// is making anything; a cache that other workspaces share is left alone.
     pub fn sweep(&self) {
-        let shared = (self.cache != self.root).then_some(());
-        for folder in [Some(self.stage()), shared.is_none().then(|| self.store_tmp())] {
+        for folder in [Some(self.stage()), self.owns_cache().then(|| self.store_tmp())] {
             let listing = folder.and_then(|folder| std::fs::read_dir(folder).ok());
             for entry in listing.into_iter().flatten().flatten() {
                 tracing::info!(path = %entry.path().display(), "leftover of a killed run removed");
@@ -209,6 +252,15 @@ pub enum LockError {
     /// Another run has it; none: it does not say which.
     #[error("the workspace is busy")]
     Busy(Option<Holder>),
+}
+
+/// Whether a run is at work in the workspace.
+#[derive(Debug)]
+pub enum Holding {
+    /// None is; the last that was is named in the file.
+    Nobody { last: Option<Holder> },
+    /// One is; none: it does not say which.
+    Held(Option<Holder>),
 }
 
 /// The workspace is ours while this lives.

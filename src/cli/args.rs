@@ -126,6 +126,22 @@ pub(super) struct Flags {
     #[arg(long, global = true, help_heading = "Cache")]
     pub(super) compress: bool,
 
+    /// Remove all results; with a manifest, then build it
+    #[arg(long, global = true, help_heading = "Cache")]
+    pub(super) clean_cache: bool,
+
+    /// Read all that is stored, and say what is damaged
+    #[arg(long, global = true, help_heading = "Cache")]
+    pub(super) verify_cache: bool,
+
+    /// Fetch results from the remote store
+    #[arg(long, global = true, help_heading = "Cache")]
+    pub(super) sync_from_remote: bool,
+
+    /// Send results to the remote store
+    #[arg(long, global = true, help_heading = "Cache")]
+    pub(super) sync_to_remote: bool,
+
     /// Print the tasks and exit
     #[arg(long, global = true, help_heading = "Looking")]
     pub(super) list_tasks: bool,
@@ -133,6 +149,10 @@ pub(super) struct Flags {
     /// Print the tasks as a tree, each with its mark
     #[arg(long, global = true, help_heading = "Looking")]
     pub(super) graph: bool,
+
+    /// Say whether the cache and the machine are fit for a run
+    #[arg(long, global = true, help_heading = "Looking")]
+    pub(super) health_check: bool,
 
     /// The form of what is printed; JSON is one object a line
     #[arg(
@@ -165,6 +185,18 @@ pub(super) struct Flags {
     /// Show again what tasks wrote that need not run
     #[arg(long, global = true, help_heading = "Output")]
     pub(super) replay: bool,
+
+    /// Print the figures of the run at its end
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(super) stats: bool,
+
+    /// Write where the time of the run went
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(super) profile: bool,
+
+    /// Serve figures for Prometheus
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(super) prometheus_exporter: bool,
 
     /// Write the figures of the run to this file, as JSON
     #[arg(short, long, value_name = "FILE", global = true, help_heading = "Output")]
@@ -201,6 +233,11 @@ pub(super) enum Format {
 pub(super) enum Verb {
     /// Say what is in a task's key, and what differs from its last run
     Explain(Explain),
+    /// Say whether the cache and the machine are fit for a run
+    Health,
+    /// Verify, clean or count the cache
+    #[command(subcommand, subcommand_help_heading = "Verbs")]
+    Cache(CacheVerb),
     /// Print or check settings
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Config(ConfigVerb),
@@ -211,6 +248,20 @@ pub(super) enum Verb {
     },
     /// Print the manual page
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheVerb {
+    /// Read all that is stored, and say what is damaged
+    Verify {
+        /// Take away what is damaged
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Remove all results
+    Clean,
+    /// Say how much is stored
+    Stats,
 }
 
 #[derive(Debug, Subcommand)]
@@ -419,6 +470,11 @@ mod tests {
         assert_eq!(limits.max_cpu.as_deref(), Some("60"));
         assert_eq!(limits.max_memory.as_deref(), Some("8192"));
         assert!(cli("reprovm --list-tasks").flags.list_tasks);
+        let both = cli("reprovm --health-check --list-tasks").flags;
+        assert!(both.health_check && both.list_tasks);
+        let line = "reprovm --force --clean-cache --metrics m.json --log-file ci.log manifest.txt";
+        let clean = cli(line);
+        assert!(clean.flags.clean_cache && clean.manifest.is_some());
         assert_eq!(cli("reprovm manifest.txt -o json").flags.output, Format::Json);
         assert_eq!(cli("reprovm").manifest, None);
     }

@@ -7,7 +7,7 @@ use super::screen::Screen;
 use super::{Call, Failure, exit, list, screen};
 use crate::event::Observer;
 use crate::observe::{
-    Console, Detail, Failures, Graph, Json, LogEvents, Metrics, Progress, Recent,
+    Console, Detail, Failures, Graph, Json, LogEvents, Metrics, Progress, Recent, Stats,
 };
 use crate::ops::{self, BuildOptions, Location, Project};
 
@@ -86,6 +86,9 @@ fn listeners(
             Box::new(Console::new(err, detail, call.screen.error_paint()))
         }
     });
+    if flags.stats && flags.output == Format::Text {
+        observers.push(Box::new(Stats::new(io::stderr(), call.screen.error_paint())));
+    }
     let figures = &config.performance;
     if figures.enable_metrics && flags.dry_run {
         let path = figures.metrics_file.display();

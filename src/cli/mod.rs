@@ -14,6 +14,7 @@ mod flags;
 mod list;
 mod logs;
 mod screen;
+mod upkeep;
 
 use std::ffi::OsString;
 use std::panic::Location;
@@ -124,6 +125,8 @@ enum Failure {
     Ops(ops::Error, &'static Location<'static>),
     /// What cannot be written to, and why.
     Output(std::io::Error),
+    /// What was asked for is known, and not there in this version.
+    NotBuilt { message: String, help: String, code: Code },
 }
 
 impl From<ops::Error> for Failure {
@@ -163,6 +166,12 @@ impl Failure {
                 tracing::error!(fatal = true, problem = message, "program cannot go on");
                 exit::of_io(error) as u8
             }
+            Self::NotBuilt { message, help, code } => {
+                let help = std::slice::from_ref(help);
+                screen.error(&diagnostics::plain(message, help, screen.error_paint()));
+                tracing::error!(fatal = true, problem = message, "program cannot go on");
+                *code as u8
+            }
         }
     }
 }
@@ -173,8 +182,9 @@ fn dispatch(cli: &Cli, call: &Call) -> Result<u8, Failure> {
         Some(Verb::Config(verb)) => config::run(verb, &cli.flags, call),
         // They need no settings, and were answered before those were read.
         Some(Verb::Completions { .. } | Verb::Man) => Ok(Code::Success as u8),
-        None if cli.flags.list_tasks => list::run(cli, &call.screen),
-        None => build::run(cli, call).map_err(|failure| suggest_verb(failure, cli)),
+        Some(Verb::Health) => upkeep::health::run(&cli.flags, call),
+        Some(Verb::Cache(verb)) => upkeep::cache::run(verb, &cli.flags, call),
+        None => upkeep::run(cli, call).map_err(|failure| suggest_verb(failure, cli)),
     }
 }
 

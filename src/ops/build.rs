@@ -12,7 +12,7 @@ use crate::cache::record::Records;
 use crate::cache::state::State;
 use crate::config::Wait;
 use crate::engine::{self, Bench, Inbox, Options, Results, Settled};
-use crate::event::{Emitter, Event, Observer};
+use crate::event::{Emitter, Event, Holder, Observer};
 use crate::exec::Runner;
 use crate::home::{self, Home, Lock, LockError};
 use crate::store::DiskStore;
@@ -34,7 +34,7 @@ impl Project {
             self.refuse_dangers(&emitter)?;
         }
         security::refuse_exposed(&home, &emitter)?;
-        let _lock = if options.dry_run { None } else { Some(take_lock(&home, &emitter, options)?) };
+        let _lock = lock(&home, options, &emitter)?;
         let state = self.state(&home, options, options.dry_run);
         state.files.look_at_all(threads());
         let plan = self.plan(&needed);
@@ -138,6 +138,19 @@ impl Project {
     }
 }
 
+/// The lock of the workspace; none for a run that writes nothing.
+fn lock(home: &Home, options: &BuildOptions, emitter: &Emitter) -> Result<Option<Lock>, Error> {
+    if options.dry_run {
+        return Ok(None);
+    }
+    let busy = |holder: Option<&Holder>| {
+        emitter.emit(Event::WorkspaceBusy { holder: holder.cloned() });
+    };
+    let patience = options.config.execution.lock_wait_seconds;
+    let lock = take_lock(home, &options.command, patience, busy);
+    lock.map(Some).inspect_err(|error| security::tell_refused(error, emitter))
+}
+
 /// What runs commands, and what hears of their ends and of signals.
 fn means(bench: &Bench<'_>) -> Result<(Runner, Inbox), Error> {
     let inbox = Inbox::open().map_err(engine_error)?;
@@ -169,11 +182,16 @@ fn cache_error(cache: &Path, error: &crate::base::FileError) -> Error {
     }
 }
 
-fn take_lock(home: &Home, emitter: &Emitter, options: &BuildOptions) -> Result<Lock, Error> {
-    let Wait(patience) = options.config.execution.lock_wait_seconds;
+/// The lock of the workspace for a run with this command. `busy` is told of whom is waited for.
+pub(super) fn take_lock(
+    home: &Home,
+    command: &str,
+    Wait(patience): Wait,
+    busy: impl FnOnce(Option<&Holder>),
+) -> Result<Lock, Error> {
     let patience = patience.map_or(Duration::MAX, Duration::from_secs);
     let mut inside = None;
-    let lock = home.lock(&options.command, |holder| {
+    let lock = home.lock(command, |holder| {
         // On another machine, or in another container, the number is another process's.
         let near = holder.filter(|holder| holder.host == home::host());
         let ancestor = near.map(|holder| holder.pid).filter(|&pid| crate::exec::is_ancestor(pid));
@@ -182,7 +200,7 @@ fn take_lock(home: &Home, emitter: &Emitter, options: &BuildOptions) -> Result<L
             return Duration::ZERO;
         }
         if !patience.is_zero() {
-            emitter.emit(Event::WorkspaceBusy { holder: holder.cloned() });
+            busy(holder);
         }
         patience
     });
@@ -190,10 +208,7 @@ fn take_lock(home: &Home, emitter: &Emitter, options: &BuildOptions) -> Result<L
         (Ok(lock), _) => Ok(lock),
         (Err(LockError::Busy(_)), Some(pid)) => Err(Error::Nested { pid }),
         (Err(LockError::Busy(holder)), None) => Err(Error::Busy { holder }),
-        (Err(LockError::File(error)), _) => {
-            security::tell_denied(&error, emitter);
-            Err(Error::File(error))
-        }
+        (Err(LockError::File(error)), _) => Err(Error::File(error)),
     }
 }
 

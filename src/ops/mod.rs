@@ -11,11 +11,16 @@ mod settings;
 mod standing;
 mod types;
 mod words;
+mod upkeep;
 
 pub use project::Project;
 pub use settings::load_settings;
 pub use standing::{Unchanged, unchanged};
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
+pub use upkeep::{
+    CacheStats, Check, Checks, Cleaned, Fault, Flaw, Health, Status, Verified, cache_stats,
+    clean_cache, health, verify_cache,
+};
 
 /// Where the report of a crash at this time belongs, in the project that the process stands in.
 pub fn crash_report(time: &str) -> std::path::PathBuf {

@@ -51,6 +51,13 @@ pub(super) fn tell_denied(error: &FileError, emitter: &Emitter) {
     }
 }
 
+/// As [`tell_denied`], for whatever error it may be.
+pub(super) fn tell_refused(error: &Error, emitter: &Emitter) {
+    if let Error::File(error) = error {
+        tell_denied(error, emitter);
+    }
+}
+
 impl Project {
     /// An error where the manifest has a dangerous command, needed or not.
     pub(super) fn refuse_dangers(&self, emitter: &Emitter) -> Result<(), Error> {

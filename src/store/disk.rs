@@ -171,17 +171,19 @@ impl DiskStore {
     }
 }
 
-/// Renames into a folder that may have to be made first.
+/// Renames into a folder that may have to be made first. Whoever cleans the store may take an
+/// empty folder away between the two, so it is made again a few times.
 pub(crate) fn rename_into(from: &Path, to: &Path) -> Result<(), FileError> {
-    match fs::rename(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(folder) = to.parent() {
-                fs::create_private_dir(folder)?;
-            }
-            fs::rename(from, to)
+    for _ in 0..8 {
+        match fs::rename(from, to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
         }
-        other => other,
+        if let Some(folder) = to.parent() {
+            fs::create_private_dir(folder)?;
+        }
     }
+    fs::rename(from, to)
 }
 
 /// Moves what is damaged out of the way, or removes it where that fails; best effort, since what

@@ -4,6 +4,8 @@
 //! and renamed into it, and verified on every read. Knows nothing of tasks.
 
 mod disk;
+mod inspect;
 
 pub use disk::{DiskStore, FetchError};
 pub(crate) use disk::{put_aside, rename_into};
+pub use inspect::{Inspected, inspect};

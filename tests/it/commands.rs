@@ -74,6 +74,8 @@ fn the_documents_lines_work_as_they_stand() {
         "--compress --cache-dir cache manifest.txt",
         "--jobs 8 manifest.txt",
         "--jobs 16 --max-cpu 60 --max-memory 8192 manifest.txt",
+        "--health-check --list-tasks",
+        "--force --clean-cache --metrics ci-metrics.json --log-file ci.log manifest.txt",
         "manifest.txt",
     ];
     for line in lines {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests make files and start programs themselves")]
 
+mod cache;
 mod commands;
 mod config;
 mod cproject;
@@ -13,6 +14,7 @@ mod disk;
 mod docs;
 mod examples;
 mod failures;
+mod health;
 mod keys;
 mod killed;
 mod locks;
@@ -30,6 +32,7 @@ mod said;
 mod security;
 mod signals;
 mod standing;
+mod stats;
 mod support;
 mod terminal;
 mod tidy;

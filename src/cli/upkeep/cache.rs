@@ -1,0 +1,175 @@
+//! `cache verify`, `cache clean` and `cache stats`.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::base::ByteSize;
+use crate::base::text::{count, shown};
+use crate::cli::args::{CacheVerb, Flags, Format};
+use crate::cli::{Call, Code, Failure};
+use crate::observe::{Paint, words};
+use crate::ops::{self, CacheStats, Cleaned, Fault, Verified};
+
+pub(in crate::cli) fn run(verb: &CacheVerb, flags: &Flags, call: &Call) -> Result<u8, Failure> {
+    match verb {
+        CacheVerb::Verify { repair } => verify(flags, *repair, call),
+        CacheVerb::Clean => clean(flags, call),
+        CacheVerb::Stats => stats(flags, call),
+    }
+}
+
+pub(super) fn verify(flags: &Flags, repair: bool, call: &Call) -> Result<u8, Failure> {
+    if repair && flags.dry_run {
+        call.screen.warning("a dry run repairs nothing");
+    }
+    let found = ops::verify_cache(&call.settings.config, repair && !flags.dry_run)?;
+    let text = match flags.output {
+        Format::Json => json(&found)?,
+        Format::Text => verified(&found, call.screen.output_paint()),
+    };
+    call.screen.output(text.as_bytes())?;
+    let codes = [
+        (Fault::Object, Code::CasError),
+        (Fault::Record, Code::CacheError),
+        (Fault::Dangling, Code::CacheError),
+        (Fault::Unreadable, Code::FileIo),
+    ];
+    let code = codes.iter().find(|(fault, _)| found.left(*fault)).map(|(_, code)| *code);
+    Ok(code.unwrap_or(Code::Success) as u8)
+}
+
+/// A line for each flaw, and a last one that counts.
+fn verified(found: &Verified, paint: Paint) -> String {
+    let mut out = String::new();
+    for flaw in &found.flaws {
+        let what = match flaw.fault {
+            Fault::Object => "damaged object",
+            Fault::Record => "damaged record",
+            Fault::Dangling => "dangling record",
+            Fault::Unreadable => "unreadable",
+        };
+        let done = match (flaw.repaired, flaw.fault) {
+            (false, _) => "",
+            (true, Fault::Dangling) => " (removed)",
+            (true, _) => " (set aside)",
+        };
+        let problem = shown(flaw.problem.as_bytes());
+        add(&mut out, format_args!("{} `{}`: {problem}{done}", paint.error(what), flaw.path));
+    }
+    let Verified { objects, bytes, records, .. } = found;
+    let seen = format!(
+        "{} ({}) and {}",
+        count(*objects, "object"),
+        ByteSize(*bytes),
+        count(*records, "record")
+    );
+    let repaired = found.flaws.iter().filter(|flaw| flaw.repaired).count();
+    let verdict = match (found.flaws.len(), repaired) {
+        (0, _) => "all sound".to_owned(),
+        (all, 0) if found.repair => format!("{}, none could be repaired", count(all, "flaw")),
+        (all, 0) => {
+            format!("{}; `reprovm cache verify --repair` takes them away", count(all, "flaw"))
+        }
+        (all, some) => format!("{}, {some} repaired", count(all, "flaw")),
+    };
+    add(&mut out, format_args!("{seen}: {verdict}"));
+    if let Some(report) = &found.report {
+        add(&mut out, format_args!("report: {}", shown(report.as_bytes())));
+    }
+    out
+}
+
+/// Cleans, and that is all.
+pub(super) fn clean(flags: &Flags, call: &Call) -> Result<u8, Failure> {
+    let done = do_clean(flags, call)?;
+    let text = match flags.output {
+        Format::Json => json(&done)?,
+        Format::Text => format!("{}\n", cleaned(&done)),
+    };
+    call.screen.output(text.as_bytes())?;
+    Ok(code_of_clean(&done, call))
+}
+
+/// Cleans before a build, whose events and tables the standard output belongs to.
+pub(super) fn clean_first(flags: &Flags, call: &Call) -> Result<u8, Failure> {
+    let done = do_clean(flags, call)?;
+    if !call.settings.config.output.quiet && flags.output == Format::Text {
+        call.screen.error(&format!("{}\n", cleaned(&done)));
+    }
+    Ok(code_of_clean(&done, call))
+}
+
+fn do_clean(flags: &Flags, call: &Call) -> Result<Cleaned, Failure> {
+    let config = &call.settings.config;
+    let cleaned = ops::clean_cache(config, &call.command, flags.dry_run, |holder| {
+        call.screen.error(&format!("{}\n", words::busy(holder)));
+    })?;
+    Ok(cleaned)
+}
+
+fn code_of_clean(done: &Cleaned, call: &Call) -> u8 {
+    for problem in &done.problems {
+        call.screen.warning(&shown(problem.as_bytes()));
+    }
+    let code = if done.problems.is_empty() { Code::Success } else { Code::FileIo };
+    code as u8
+}
+
+/// `removed 3 objects and 2 records, 1.5 KiB`
+fn cleaned(done: &Cleaned) -> String {
+    let verb = if done.dry_run { "would remove" } else { "removed" };
+    let mut text = format!(
+        "{verb} {} and {}, {}",
+        count(done.objects, "object"),
+        count(done.records, "record"),
+        ByteSize(done.bytes)
+    );
+    if done.remains > 0 {
+        write!(text, ", with {} of damaged or unfinished things", count(done.remains, "file"))
+            .expect("writing to a string cannot fail");
+    }
+    if done.state {
+        text.push_str("; the state of this project");
+    }
+    text
+}
+
+fn stats(flags: &Flags, call: &Call) -> Result<u8, Failure> {
+    let stats = ops::cache_stats(&call.settings.config)?;
+    let text = match flags.output {
+        Format::Json => json(&stats)?,
+        Format::Text => table(&stats),
+    };
+    call.screen.output(text.as_bytes())?;
+    Ok(Code::Success as u8)
+}
+
+fn table(stats: &CacheStats) -> String {
+    let time = |time: &Option<String>| time.clone().unwrap_or_else(|| "none".to_owned());
+    let rows = [
+        ("folder", shown(stats.cache_dir.as_bytes()).into_owned()),
+        ("records", stats.total_entries.to_string()),
+        ("damaged", stats.damaged_entries.to_string()),
+        ("objects", format!("{} ({})", stats.cas_objects_count, ByteSize(stats.cas_objects_bytes))),
+        ("orphans", format!("{} ({})", stats.orphans_count, ByteSize(stats.orphans_bytes))),
+        ("total size", ByteSize(stats.total_size_bytes).to_string()),
+        ("oldest", time(&stats.oldest)),
+        ("newest", time(&stats.newest)),
+        ("work saved", format!("{} when all is used once", words::duration(stats.recorded_ms))),
+    ];
+    let mut out = String::new();
+    for (name, value) in rows {
+        add(&mut out, format_args!("{name:10}  {value}"));
+    }
+    out
+}
+
+pub(super) fn json(data: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string(data).map_err(|error| Failure::Output(error.into()))?;
+    Ok(text + "\n")
+}
+
+fn add(out: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(out, "{line}").expect("writing to a string cannot fail");
+}

@@ -1,0 +1,97 @@
+//! Looking after the cache, as verbs and as flags. Several flags in one call are done one after
+//! the other, and the first that fails gives the exit code.
+
+pub(super) mod cache;
+pub(super) mod health;
+
+use super::args::Cli;
+use super::{Call, Code, Failure, build, list};
+use crate::base::Diagnostic;
+use crate::ops::Error;
+
+/// What the flags ask for instead of a build, or before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Errand {
+    Health,
+    List,
+    Verify,
+    Clean,
+    SyncFrom,
+    SyncTo,
+    Exporter,
+}
+
+impl Errand {
+    /// Those that the flags name, in the order in which they are done.
+    fn of(cli: &Cli) -> Vec<Self> {
+        let flags = &cli.flags;
+        [
+            (flags.health_check, Self::Health),
+            (flags.list_tasks, Self::List),
+            (flags.verify_cache, Self::Verify),
+            (flags.clean_cache, Self::Clean),
+            (flags.sync_from_remote, Self::SyncFrom),
+            (flags.sync_to_remote, Self::SyncTo),
+            (flags.prometheus_exporter, Self::Exporter),
+        ]
+        .into_iter()
+        .filter_map(|(given, errand)| given.then_some(errand))
+        .collect()
+    }
+
+    /// One that only looks leaves it at that, also where a manifest is named.
+    fn only_looks(self) -> bool {
+        matches!(self, Self::Health | Self::List | Self::Verify)
+    }
+
+    fn run(self, cli: &Cli, call: &Call, builds: bool) -> Result<u8, Failure> {
+        match self {
+            Self::Health => health::run(&cli.flags, call),
+            Self::List => list::run(cli, &call.screen),
+            Self::Verify => cache::verify(&cli.flags, false, call),
+            Self::Clean if builds => cache::clean_first(&cli.flags, call),
+            Self::Clean => cache::clean(&cli.flags, call),
+            Self::SyncFrom => Err(sync("--sync-from-remote", call)),
+            Self::SyncTo => Err(sync("--sync-to-remote", call)),
+            Self::Exporter => Err(Failure::NotBuilt {
+                message: "`--prometheus-exporter` is not built in this version".to_owned(),
+                help: "`--metrics FILE` writes the figures of a run to a file".to_owned(),
+                code: Code::InvalidArg,
+            }),
+        }
+    }
+}
+
+/// Does what the flags ask for, and then the build: if nothing else was asked for, or if a
+/// manifest is named and nothing was only to be looked at.
+pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
+    let errands = Errand::of(cli);
+    let looks = errands.iter().any(|errand| errand.only_looks());
+    let builds = errands.is_empty() || (cli.manifest.is_some() && !looks);
+    let mut code = Code::Success as u8;
+    for errand in errands {
+        let ended = errand
+            .run(cli, call, builds)
+            .unwrap_or_else(|error| error.report(&call.screen, call.traced));
+        if code == Code::Success as u8 {
+            code = ended;
+        }
+    }
+    if builds && code == Code::Success as u8 { build::run(cli, call) } else { Ok(code) }
+}
+
+fn sync(flag: &str, call: &Call) -> Failure {
+    if !call.settings.config.remote_cas.enabled {
+        let mistake = Diagnostic::new(format!("`{flag}` needs a remote store, and none is set"))
+            .help(
+                "set `remote_cas.enabled`, `remote_cas.backend` and `remote_cas.endpoint` or \
+                 `remote_cas.bucket`, or the variable REPROVM_REMOTE_CAS_URL",
+            );
+        return Error::Config(vec![mistake]).into();
+    }
+    Failure::NotBuilt {
+        message: format!("`{flag}` cannot be done: this version has no remote stores yet"),
+        help: "copy the folder of the cache, and name the copy with `--cache-dir`".to_owned(),
+        code: Code::NetworkError,
+    }
+}

@@ -1,0 +1,31 @@
+//! Looking after the cache: verifying, cleaning and counting it, and how things stand.
+//!
+//! No task is run here, and no manifest is read.
+
+mod clean;
+mod health;
+mod machine;
+mod stats;
+mod verify;
+mod walk;
+
+pub use clean::{Cleaned, clean_cache};
+pub use health::{Check, Checks, Health, Status, health};
+pub use stats::{CacheStats, cache_stats};
+pub use verify::{Fault, Flaw, Verified, verify_cache};
+
+use crate::base::FileError;
+use crate::base::{Digest, Kind};
+use crate::cache::record::Record;
+
+/// A file error with its cause, as a sentence.
+fn sentence(error: &FileError) -> String {
+    format!("{error}: {}", error.source)
+}
+
+/// The objects that a record needs: what it is, its digest, its size.
+fn named(record: &Record) -> impl Iterator<Item = (String, Digest, u64)> {
+    let log = (record.log_size > 0).then(|| ("the log".to_owned(), record.log, record.log_size));
+    let outputs = record.outputs.iter().filter(|output| output.kind != Kind::Dir);
+    outputs.map(|output| (format!("`{}`", output.path), output.digest, output.size)).chain(log)
+}
