@@ -12,7 +12,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 
 const TASKS: usize = 10_000;
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 7;
 
 /// Seconds.
 struct Cost {

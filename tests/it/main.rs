@@ -8,6 +8,8 @@ mod commands;
 mod config;
 mod cproject;
 mod crash;
+// Only a debug build panics when it is told to.
+#[cfg(debug_assertions)]
 mod crashes;
 mod damage;
 mod disk;

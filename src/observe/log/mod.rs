@@ -44,21 +44,6 @@ pub struct LogOptions {
     pub journal: bool,
 }
 
-impl Default for LogOptions {
-    /// Logs nothing.
-    fn default() -> Self {
-        Self {
-            level: Level::Info,
-            file: None,
-            json: false,
-            rotation: Rotation { max_bytes: 10 << 20, keep: 5 },
-            console: false,
-            paint: Paint(false),
-            journal: false,
-        }
-    }
-}
-
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
