@@ -305,18 +305,21 @@ fn a_pipe_whose_reader_does_not_read_hangs_nothing() {
 #[test]
 fn no_name_forges_a_record() {
     let project = Project::new();
-    let forged = "2026-01-01T00:00:00.000Z FATAL run src/x.rs:1 -: forged";
-    project.manifest(&format!(
-        "task a {{\n  cmd = cat \"$NAME\"\n  inputs = \"x\\n{forged}\\x1b[31m\"\n}}\n"
-    ));
-    project.file(format!("x\n{forged}\u{1b}[31m"), "1");
-    project.run(["-l", "log", "--log-level", "DEBUG", "manifest.txt"]).code(6);
-    project.file(format!("x\n{forged}\u{1b}[31m"), "2");
-    project.run(["-f", "-l", "log", "--log-level", "DEBUG", "x\n2026 FATAL forged"]).code(2);
-    let text = project.read("log");
-    let lines = lines(&text);
-    assert!(text.contains("forged") && !text.contains('\u{1b}'), "{text}");
-    assert!(!lines.iter().any(|line| line.rest.starts_with("forged")), "{text}");
+    let forged = "2026-01-01T00:00:00.000Z FATAL run src-x.rs:1 -: forged \u{1b}[31m";
+    let manifest = format!("m\n{forged}");
+    project.file(&manifest, "task a {\n  cmd = true\n}\n");
+    for form in ["text", "json"] {
+        let form = format!("logging.log_format={form}");
+        project.run(["-l", "log", "--set", &form, &manifest]).success();
+        let text = project.read("log");
+        assert!(text.contains("forged \\u"), "it is there, escaped\n{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("2026-01-01")), "{text}");
+        project.remove("log");
+    }
+    let console = "logging.log_to_console=true";
+    let run = project.run(["-q", "--set", console, &manifest]);
+    run.success().stderr_has("forged \\u").stderr_lacks("\u{1b}").stderr_lacks("\n2026-01-01");
 }
 
 #[test]
