@@ -6,7 +6,6 @@ pub mod rotating;
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::panic::Location;
@@ -14,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::text;
+
+pub mod beneath;
 
 /// A failed operation on a file: what was tried, on which path; the system's answer is the source.
 #[derive(Debug, thiserror::Error)]
@@ -183,82 +184,6 @@ pub fn c_path(path: &Path) -> Result<CString, FileError> {
     CString::new(path.as_os_str().as_bytes())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
         .at("use the path", path)
-}
-
-/// Whether the folder that holds `path` (relative to the process's folder) is reached without
-/// leaving that folder: through no link that leads out. A folder that is not there yet leads
-/// nowhere.
-pub fn is_beneath(path: &Path) -> bool {
-    match path.parent() {
-        None => false,
-        Some(folder) if folder.as_os_str().is_empty() => true,
-        Some(folder) => match open_beneath(folder) {
-            Ok(_) => true,
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        },
-    }
-}
-
-/// Whether the way to `path` goes through a link that leads out of the process's folder. What is
-/// not there yet, or is no folder, leads nowhere.
-pub fn leads_out(path: &Path) -> bool {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let error = folder.and_then(|folder| open_beneath(folder).err());
-    error.is_some_and(|error| matches!(error.raw_os_error(), Some(libc::EXDEV | libc::ELOOP)))
-}
-
-/// A folder below the process's own, opened so that no link leads out on the way: what is done
-/// relative to it stays inside, whatever happens to the names meanwhile.
-pub fn open_beneath(folder: &Path) -> io::Result<OwnedFd> {
-    let name = CString::new(folder.as_os_str().as_bytes())
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    // SAFETY: an all-zero `open_how` is a valid value of that plain C struct.
-    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    how.flags = (libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC) as u64;
-    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
-    // SAFETY: the name ends in NUL, and `how` is as long as is said.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            libc::AT_FDCWD,
-            name.as_ptr(),
-            &raw const how,
-            size_of::<libc::open_how>(),
-        )
-    };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let fd = i32::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Renames `from` to `name` in an opened folder.
-pub fn rename_at(from: &Path, folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
-    nix::fcntl::renameat(nix::fcntl::AT_FDCWD, from, folder, name).map_err(io::Error::from)
-}
-
-/// Copies `from`, a file or a link, to `name` in an opened folder of another file system: under
-/// a name of its own first, then renamed.
-pub fn copy_at(from: &Path, folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
-    let mut beside = OsStr::new(".").to_os_string();
-    beside.push(name);
-    beside.push(format!(".{}.tmp", unique_name()));
-    let through = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(&beside);
-    let meta = fs::symlink_metadata(from)?;
-    let copied = if meta.is_symlink() {
-        fs::read_link(from).and_then(|target| std::os::unix::fs::symlink(target, &through))
-    } else {
-        fs::copy(from, &through).map(|_| ())
-    };
-    let placed = copied.and_then(|()| {
-        nix::fcntl::renameat(folder, beside.as_os_str(), folder, name).map_err(io::Error::from)
-    });
-    if placed.is_err() {
-        let _ = fs::remove_file(&through);
-    }
-    placed
 }
 
 /// A file without a name that is appended to and can be read; it goes with its last descriptor.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use super::expand;
 use super::files::{Entry, FileId, Files};
 use super::record::Output;
-use crate::base::fs::{self, Context as _};
+use crate::base::fs::{self, Context as _, beneath};
 use crate::base::relpath::is_in;
 use crate::base::{FileError, Kind, RelPath, Sig, clock, stat};
 use crate::manifest::Task;
@@ -82,7 +82,7 @@ pub enum OutputError {
 /// An error where the way to an output leads out of the project: neither we nor the command may
 /// write there.
 pub fn check_way(output: &RelPath) -> Result<(), FileError> {
-    if fs::leads_out(output.as_path()) {
+    if beneath::leads_out(output.as_path()) {
         let why = "a folder on the way is a symbolic link that leads out of the project";
         return Err(FileError::new("reach", output.as_path(), io::Error::other(why)));
     }
@@ -134,7 +134,7 @@ pub fn clear(task: &Task, own: &[Vec<u8>], files: &Files) -> Result<(), FileErro
     remove_all(own, files)?;
     for output in &task.outputs {
         if let Some(folder) = output.value.parent() {
-            fs::create_dir_all(folder.as_path())?;
+            beneath::create_dir_all(folder.as_path())?;
         }
     }
     Ok(())
@@ -158,23 +158,28 @@ pub fn remove_all(paths: &[Vec<u8>], files: &Files) -> Result<(), FileError> {
         if sig.kind() == Kind::Link {
             links.push(path);
         }
-        if sig.kind() == Kind::Dir && sig.mode & 0o200 == 0 && fs::is_beneath(&as_path(path)) {
-            fs::set_mode(&as_path(path), sig.mode & 0o777 | 0o700)?;
+        if sig.kind() == Kind::Dir && sig.mode & 0o200 == 0 {
+            inside(beneath::set_mode(&as_path(path), sig.mode & 0o777 | 0o700))?;
         }
     }
     for path in kept.into_iter().rev() {
         let shown = as_path(path);
-        if !fs::is_beneath(&shown) {
-            continue;
-        }
         match sig_of(path)?.kind() {
             Kind::Absent => {}
-            Kind::Dir => fs::remove_empty_dir(&shown),
-            _ => fs::remove_file(&shown)?,
+            Kind::Dir => beneath::remove_empty_dir(&shown),
+            _ => inside(beneath::remove_file(&shown))?,
         }
         files.forget(files.intern(path));
     }
     Ok(())
+}
+
+/// What lies behind a link that leads out is not ours, and stays.
+fn inside(done: Result<(), FileError>) -> Result<(), FileError> {
+    match done {
+        Err(error) if beneath::led_out(&error.source) => Ok(()),
+        other => other,
+    }
 }
 
 /// What an interrupted or failed run of the task left behind: what is at the outputs, but what
@@ -260,7 +265,7 @@ impl Keeper<'_> {
                 (entry, target.len() as u64)
             }
             Kind::File | Kind::Executable => {
-                if !fs::is_beneath(&shown) {
+                if !beneath::is_beneath(&shown) {
                     return Err(leads_out(
                         "lies behind a symbolic link that leads out of the project",
                     ));

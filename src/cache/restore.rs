@@ -12,7 +12,7 @@ use super::expand;
 use super::files::{Entry, FileId, Files};
 use super::outputs::{self, Made};
 use super::record::{Output, Record};
-use crate::base::fs::{self, Context as _};
+use crate::base::fs::{self, Context as _, beneath};
 use crate::base::relpath::is_in;
 use crate::base::{FileError, Kind, RelPath, clock, stat};
 use crate::store::{DiskStore, FetchError};
@@ -205,16 +205,16 @@ fn place(staged: Vec<Staged<'_>>) -> Result<(), RestoreError> {
         match (output.kind, from) {
             (Kind::Dir, _) => {
                 make_folder(path)?;
-                fs::set_mode(path, output.mode | 0o700)?;
+                beneath::set_mode(path, output.mode | 0o700)?;
                 modes.push((path.to_path_buf(), output.mode));
             }
-            (_, None) => fs::set_mode(path, output.mode)?,
+            (_, None) => beneath::set_mode(path, output.mode)?,
             (_, Some(remnant)) => put(&remnant.0, output)?,
         }
     }
     // Deepest first: a closed folder hides those in it.
     for (path, mode) in modes.into_iter().rev() {
-        fs::set_mode(&path, mode)?;
+        beneath::set_mode(&path, mode)?;
     }
     Ok(())
 }
@@ -226,10 +226,10 @@ fn open_up(folder: &Path, modes: &mut Vec<(PathBuf, u32)>) -> Result<(), FileErr
     }
     let sig = stat::lstat_at(stat::HERE, &fs::c_path(folder)?).at("examine", folder)?;
     match sig.kind() {
-        Kind::Absent => fs::create_dir_all(folder),
+        Kind::Absent => beneath::create_dir_all(folder),
         Kind::Dir if sig.mode & 0o200 == 0 => {
             modes.push((folder.to_path_buf(), sig.mode & 0o777));
-            fs::set_mode(folder, sig.mode & 0o777 | 0o700)
+            beneath::set_mode(folder, sig.mode & 0o777 | 0o700)
         }
         _ => Ok(()),
     }
@@ -238,9 +238,9 @@ fn open_up(folder: &Path, modes: &mut Vec<(PathBuf, u32)>) -> Result<(), FileErr
 fn make_folder(path: &Path) -> Result<(), FileError> {
     let sig = stat::lstat_at(stat::HERE, &fs::c_path(path)?).at("examine", path)?;
     if !matches!(sig.kind(), Kind::Dir | Kind::Absent) {
-        fs::remove_file(path)?;
+        beneath::remove_file(path)?;
     }
-    if sig.kind() == Kind::Dir { Ok(()) } else { fs::create_dir_all(path) }
+    if sig.kind() == Kind::Dir { Ok(()) } else { beneath::create_dir_all(path) }
 }
 
 /// Renames a staged file to its place, relative to a folder that was opened without following a
@@ -249,16 +249,18 @@ fn put(from: &Path, output: &Output) -> Result<(), FileError> {
     let path = output.path.as_path();
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder =
-        fs::open_beneath(folder.unwrap_or(Path::new("."))).at("enter the folder of", path)?;
+        beneath::open_folder(folder.unwrap_or(Path::new("."))).at("enter the folder of", path)?;
     let name = OsStr::from_bytes(output.path.name());
     let sig = stat::lstat_at(stat::HERE, &fs::c_path(path)?).at("examine", path)?;
     if sig.kind() == Kind::Dir {
         // What was ours in it has been removed; a folder with anything else in it stays, and the
         // rename says so.
-        fs::remove_empty_dir(path);
+        beneath::remove_empty_dir(path);
     }
-    match fs::rename_at(from, &folder, name) {
-        Err(error) if error.raw_os_error() == Some(libc::EXDEV) => fs::copy_at(from, &folder, name),
+    match beneath::rename_at(from, &folder, name) {
+        Err(error) if error.raw_os_error() == Some(libc::EXDEV) => {
+            beneath::copy_at(from, &folder, name)
+        }
         other => other,
     }
     .at("put into place", path)

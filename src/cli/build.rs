@@ -26,12 +26,15 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
             unchanged.report(&options, observers)
         }
         None => {
-            let project = Project::load(&location)?;
+            let project = Project::load_to_build(&location, &options)?;
             listeners(&cli.flags, call, progress(&cli.flags, call), &mut observers);
             if cli.flags.graph {
                 observers.push(graph(&project, cli, &call.screen)?);
             }
-            project.build(&options, observers)?
+            let report = project.build(&options, observers)?;
+            // The process ends: giving back the memory of every task would only take time.
+            std::mem::forget(project);
+            report
         }
     };
     for problem in &report.problems {

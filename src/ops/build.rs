@@ -1,12 +1,14 @@
 //! Building: what is needed, what of it must run, and the running of it.
 
 use std::path::Path;
+use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::ahead;
 use super::project::Project;
 use super::security;
 use super::types::{BuildOptions, Error, Report};
-use crate::base::clock::{self, Stopwatch};
+use crate::base::clock;
 use crate::base::{Diagnostic, Digest};
 use crate::cache::record::Records;
 use crate::cache::state::State;
@@ -24,7 +26,6 @@ impl Project {
         options: &BuildOptions,
         observers: Vec<Box<dyn Observer>>,
     ) -> Result<Report, Error> {
-        let watch = Stopwatch::start();
         let needed = self.needed(&options.targets)?;
         let home = Home::new(Some(&options.config.cache.cache_dir));
         let id = run_id();
@@ -35,8 +36,7 @@ impl Project {
         }
         security::refuse_exposed(&home, &emitter)?;
         let _lock = lock(&home, options, &emitter)?;
-        let state = self.state(&home, options, options.dry_run);
-        state.files.look_at_all(threads());
+        let state = self.state(&home, options);
         let plan = self.plan(&needed);
         self.refuse_missing(&needed, &state)?;
         let (store, records) = (DiskStore::new(&home), Records::new(&home));
@@ -80,19 +80,20 @@ impl Project {
         if !options.dry_run && problems.is_empty() {
             self.keep_standing(&needed, &home, &state, options);
         }
-        let summary = emitter.summary(watch.elapsed());
+        let summary = emitter.summary(self.watch.elapsed());
         emitter.emit(Event::RunFinished { summary: summary.clone() });
         problems.extend(emitter.finish());
         Ok(Report { summary, problems })
     }
 
-    pub(super) fn state(&self, home: &Home, options: &BuildOptions, read_only: bool) -> State {
-        let probe = (!read_only).then(|| home.stage());
-        let mut state = State::load(home.state(&self.path), home.journal(&self.path), probe);
-        if options.config.security.validate_checksums {
-            state.files.distrust();
-        }
-        state
+    /// The state with all its files looked at: as it was read ahead, if that still holds.
+    fn state(&self, home: &Home, options: &BuildOptions) -> State {
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ahead.and_then(|ahead| ahead.if_current(home, &self.path)).unwrap_or_else(|| {
+            let state = ahead::load(home, &self.path, options, options.dry_run);
+            state.files.look_at_all(threads());
+            state
+        })
     }
 
     /// An error where an input is not there and nothing makes it.

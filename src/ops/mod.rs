@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of the terminal, of flags or of exit codes.
 
+mod ahead;
 mod build;
 mod danger;
 mod explain;

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use super::types::{Error, Location, TaskInfo};
-use crate::base::clock;
+use super::ahead::Ahead;
+use super::types::{BuildOptions, Error, Location, TaskInfo};
+use crate::base::clock::{self, Stopwatch};
 use crate::base::nearest::nearest;
 use crate::base::{FileError, TaskName};
 use crate::engine::Plan;
@@ -24,13 +26,17 @@ pub struct Project {
     pub(super) order: Vec<TaskId>,
     /// When the reading of the texts began, in nanoseconds since 1970.
     pub(super) loaded_ns: i64,
+    /// Runs since then.
+    pub(super) watch: Stopwatch,
+    /// What was read meanwhile, until it is used.
+    pub(super) ahead: Mutex<Option<Ahead>>,
 }
 
 impl Project {
     /// Reads the manifest of `location` and all that it includes, and checks it.
     pub fn load(location: &Location) -> Result<Self, Error> {
         let path = location.manifest.clone().unwrap_or_else(|| PathBuf::from(DEFAULT));
-        let loaded_ns = clock::now_ns();
+        let (loaded_ns, watch) = (clock::now_ns(), Stopwatch::start());
         let manifest = manifest::load(&path).map_err(|error| match error {
             LoadError::Diagnostics(all) => Error::Manifest(all),
             LoadError::File(error) => no_manifest(&path, error),
@@ -38,9 +44,27 @@ impl Project {
         let graph = Graph::new(&manifest);
         tracing::debug!(manifest = %path.display(), tasks = graph.len(), "manifest loaded");
         match graph.order() {
-            Ok(order) => Ok(Self { path, manifest, graph, order, loaded_ns }),
+            Ok(order) => {
+                let ahead = Mutex::default();
+                Ok(Self { path, manifest, graph, order, loaded_ns, watch, ahead })
+            }
             Err(cycle) => Err(Error::Cycle(vec![graph::cycle_diagnostic(&manifest, &cycle)])),
         }
+    }
+
+    /// As [`Project::load`], and reads the state of the workspace meanwhile.
+    pub fn load_to_build(location: &Location, options: &BuildOptions) -> Result<Self, Error> {
+        let path = location.manifest.as_deref().unwrap_or(Path::new(DEFAULT));
+        std::thread::scope(|scope| {
+            let ahead = std::thread::Builder::new()
+                .name("state".into())
+                .spawn_scoped(scope, || Ahead::read(path, options));
+            let mut project = Self::load(location)?;
+            // A machine out of threads reads it later.
+            let ahead = ahead.ok().and_then(|thread| thread.join().ok().flatten());
+            project.ahead = Mutex::new(ahead);
+            Ok(project)
+        })
     }
 
     /// The tasks that the targets need (no targets: all), dependencies first.

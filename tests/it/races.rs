@@ -261,3 +261,34 @@ fn checkouts_that_share_a_cache_restore_each_others_results_and_do_not_need_each
     crate::support::assert_sound_objects(&folder);
     assert!(!two.exists(".reprovm/cas"), "nothing lies in the checkout itself");
 }
+
+// T4, in part: many processes, one store.
+#[test]
+fn eight_checkouts_fill_one_cache_at_once() {
+    let cache = Project::new();
+    let folder = cache.path("shared");
+    let args = ["--cache-dir", folder.to_str().expect("a path"), "manifest.txt"];
+    let tasks: String = (0..12)
+        .map(|n| format!("task t{n} {{\n  cmd = cat in; (cat in; echo {n}) > o{n}\n  inputs = in\n  outputs = o{n}\n}}\n"))
+        .collect();
+    let checkouts: Vec<Project> = (0..8)
+        .map(|_| {
+            let project = Project::new();
+            project.file("in", "words\n").manifest(&tasks);
+            project
+        })
+        .collect();
+    let running: Vec<Background> = checkouts.iter().map(|one| one.spawn_json(args)).collect();
+    for (run, project) in running.into_iter().zip(&checkouts) {
+        let run = run.wait();
+        let all = run.success().summary();
+        assert_eq!(all.executed + all.cached, 12, "{}", run.transcript());
+        for n in 0..12 {
+            assert_eq!(project.read(format!("o{n}")), format!("words\n{n}\n"));
+        }
+    }
+    crate::support::assert_sound_objects(&folder);
+    for project in &checkouts {
+        project.remove("o3").json(args).executed_nothing();
+    }
+}

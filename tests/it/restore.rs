@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
@@ -398,4 +399,40 @@ fn a_large_log_is_verified_before_it_is_shown_again() {
     // It is gone then, and made again where it is asked for.
     assert_eq!(project.json(["--replay", "manifest.txt"]).success().executed(), ["t"]);
     assert!(log.exists());
+}
+
+// R5: what lies at a name may change between a look and the next step.
+#[test]
+fn a_folder_that_is_swapped_for_a_link_meanwhile_leads_nothing_out() {
+    let project = built(
+        "set -e; test ! -e ran; touch ran; mkdir -p out/deep; for n in 1 2 3 4 5 6; do echo $n > out/deep/$n; done",
+        "out/deep",
+    );
+    // The command itself would follow the link: from here on it only fails, and restoring is all
+    // that writes.
+    let outside = project.outside().join("elsewhere");
+    fs::create_dir_all(outside.join("deep")).expect("a folder");
+    let (out, held) = (project.path("out"), project.path("held"));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                // Whoever is in between finds a link that leads out in the place of the folder.
+                if fs::rename(&out, &held).is_ok() {
+                    let _ = std::os::unix::fs::symlink(&outside, &out);
+                    std::thread::yield_now();
+                    let _ = fs::remove_file(&out);
+                    let _ = fs::rename(&held, &out);
+                }
+            }
+        });
+        for _ in 0..40 {
+            let _ = fs::remove_file(out.join("deep/3"));
+            // It may succeed or fail; what counts is where it writes.
+            project.run(["manifest.txt"]);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    let tree = picture(&outside);
+    assert_eq!(tree.len(), 1, "{tree:?}");
 }

@@ -1,0 +1,60 @@
+//! The state of the workspace, read while the manifest is: neither needs the other.
+//!
+//! It is read before the lock is had, so it is used only if nobody has changed it since.
+
+use std::path::Path;
+
+use super::build::threads;
+use super::types::BuildOptions;
+use crate::base::{FileError, Sig, fs, stat};
+use crate::cache::state::State;
+use crate::home::Home;
+
+/// The state, and what its files were before they were read.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    state: State,
+    read: Stamp,
+}
+
+/// The state's file and its journal.
+type Stamp = [Sig; 2];
+
+impl Ahead {
+    /// None: there is no state to read, or it cannot be looked at.
+    pub(super) fn read(manifest: &Path, options: &BuildOptions) -> Option<Self> {
+        let home = Home::new(Some(&options.config.cache.cache_dir));
+        let read = stamp(&home, manifest).ok()?;
+        if read[0] == Sig::ABSENT {
+            return None;
+        }
+        // One core is busy with the manifest.
+        let state = load(&home, manifest, options, options.dry_run);
+        state.files.look_at_all(threads().saturating_sub(1));
+        Some(Self { state, read })
+    }
+
+    /// The state, if its files are still what they were. The lock is held.
+    pub(super) fn if_current(self, home: &Home, manifest: &Path) -> Option<State> {
+        let now = stamp(home, manifest).ok()?;
+        (now == self.read).then_some(self.state)
+    }
+}
+
+fn stamp(home: &Home, manifest: &Path) -> Result<Stamp, FileError> {
+    let look = |path: &Path| {
+        let name = fs::c_path(path)?;
+        stat::lstat_at(stat::HERE, &name).map_err(|source| FileError::new("examine", path, source))
+    };
+    Ok([look(&home.state(manifest))?, look(&home.journal(manifest))?])
+}
+
+/// Reads the state of the workspace for a manifest.
+pub(super) fn load(home: &Home, manifest: &Path, options: &BuildOptions, dry: bool) -> State {
+    let probe = (!dry).then(|| home.stage());
+    let mut state = State::load(home.state(manifest), home.journal(manifest), probe);
+    if options.config.security.validate_checksums {
+        state.files.distrust();
+    }
+    state
+}
