@@ -79,6 +79,11 @@ impl Home {
         self.root.join("state").join(format!("{}.journal", manifest_id(manifest)))
     }
 
+    /// What a crash leaves, by its time: a name without colons, which some file systems refuse.
+    pub fn crash_report(&self, time: &str) -> PathBuf {
+        self.root.join(format!("crash-{}.txt", time.replace(':', "-")))
+    }
+
     /// Holds the states of the workspace and their journals, and nothing else.
     pub fn states(&self) -> PathBuf {
         self.root.join("state")
@@ -187,6 +192,7 @@ impl Home {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()))
             .at("write", &path)?;
+        tracing::debug!(path = %path.display(), "lock of the workspace taken");
         Ok(Lock { _file: file })
     }
 
@@ -216,6 +222,7 @@ impl Home {
         for folder in [Some(self.stage()), self.owns_cache().then(|| self.store_tmp())] {
             let listing = folder.and_then(|folder| std::fs::read_dir(folder).ok());
             for entry in listing.into_iter().flatten().flatten() {
+                tracing::info!(path = %entry.path().display(), "leftover of a killed run removed");
                 // What cannot be removed is in nobody's way.
                 let _ = fs::remove_file(&entry.path());
             }

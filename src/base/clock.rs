@@ -43,6 +43,14 @@ pub fn rfc3339(ns: i64) -> String {
     )
 }
 
+/// `2026-11-23T18:01:02.345Z`, from nanoseconds since 1970.
+pub fn rfc3339_ms(ns: i64) -> String {
+    let mut text = rfc3339(ns);
+    text.truncate(text.len() - 1);
+    text.push_str(&format!(".{:03}Z", ns.div_euclid(1_000_000).rem_euclid(1000)));
+    text
+}
+
 /// Year, month and day of the proleptic Gregorian calendar from days since 1970, by counting
 /// in eras of 400 years that begin in March (Howard Hinnant, "chrono-compatible low-level date
 /// algorithms").
@@ -70,5 +78,7 @@ mod tests {
         assert_eq!(rfc3339(951_782_400_000_000_000), "2000-02-29T00:00:00Z");
         assert_eq!(rfc3339(1_700_000_000_123_456_789), "2023-11-14T22:13:20Z");
         assert_eq!(rfc3339(-1), "1969-12-31T23:59:59Z");
+        assert_eq!(rfc3339_ms(1_700_000_000_123_456_789), "2023-11-14T22:13:20.123Z");
+        assert_eq!(rfc3339_ms(-1), "1969-12-31T23:59:59.999Z");
     }
 }

@@ -1,11 +1,14 @@
 //! File work that names the operation and the path in every error. Writes go through here.
 #![expect(clippy::disallowed_methods, reason = "this is where files are written")]
 
+pub mod rotating;
+
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,11 +24,14 @@ pub struct FileError {
     pub path: PathBuf,
     #[source]
     pub source: io::Error,
+    /// Where in our source it was tried.
+    pub place: &'static Location<'static>,
 }
 
 impl FileError {
+    #[track_caller]
     pub fn new(op: &'static str, path: &Path, source: io::Error) -> Self {
-        Self { op, path: path.to_path_buf(), source }
+        Self { op, path: path.to_path_buf(), source, place: Location::caller() }
     }
 
     pub fn kind(&self) -> io::ErrorKind {
@@ -39,12 +45,17 @@ pub trait Context<T> {
 }
 
 impl<T> Context<T> for io::Result<T> {
+    #[track_caller]
     fn at(self, op: &'static str, path: &Path) -> Result<T, FileError> {
-        self.map_err(|source| FileError::new(op, path, source))
+        match self {
+            Ok(value) => Ok(value),
+            Err(source) => Err(FileError::new(op, path, source)),
+        }
     }
 }
 
 /// The whole of a file.
+#[track_caller]
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     fs::read(path).at("read", path)
 }
@@ -66,16 +77,19 @@ pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 }
 
 /// A folder and those above it. Existing ones are fine.
+#[track_caller]
 pub fn create_dir_all(path: &Path) -> Result<(), FileError> {
     fs::create_dir_all(path).at("create the folder", path)
 }
 
 /// A folder that only its owner may enter, and those above it.
+#[track_caller]
 pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).at("create the folder", path)
 }
 
 /// Removes a file or link; one that is not there is fine.
+#[track_caller]
 pub fn remove_file(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -105,11 +119,13 @@ pub fn symlink(target: &[u8], path: &Path) -> Result<(), FileError> {
     std::os::unix::fs::symlink(OsStr::from_bytes(target), path).at("make the link", path)
 }
 
+#[track_caller]
 pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     fs::rename(from, to).at("put into place", to)
 }
 
 /// A file opened for writing that was not there before, readable by its owner only.
+#[track_caller]
 pub fn create_new(path: &Path) -> Result<File, FileError> {
     OpenOptions::new()
         .write(true)
@@ -122,6 +138,7 @@ pub fn create_new(path: &Path) -> Result<File, FileError> {
 
 /// Opens a file for appending, and creates it if need be, readable by its owner only. A fifo in
 /// its place is an error and does not hold us up.
+#[track_caller]
 pub fn open_append(path: &Path) -> Result<File, FileError> {
     OpenOptions::new()
         .append(true)
@@ -140,6 +157,7 @@ pub fn unique_name() -> String {
 
 /// Replaces `path` by `bytes` in one step: after a crash it holds the old or the new, whole.
 /// The folder must exist.
+#[track_caller]
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write_atomic_with(path, |file| file.write_all(bytes))
 }

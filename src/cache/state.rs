@@ -96,11 +96,14 @@ impl State {
         if let Ok(bytes) = fs::read_regular(&path, MAX_BYTES)
             && read_state(&bytes, &files, &mut tasks).is_none()
         {
+            tracing::warn!(path = %path.display(), "state is damaged and not believed");
             tasks.clear();
         }
+        tracing::debug!(tasks = tasks.len(), path = %path.display(), "state loaded");
         let found = journal.symlink_metadata().is_ok();
         if let Ok(bytes) = fs::read_regular(&journal, MAX_BYTES) {
-            replay(&bytes, &files, &mut tasks);
+            let frames = replay(&bytes, &files, &mut tasks);
+            tracing::info!(frames, "journal of a run that did not end was replayed");
         }
         Self {
             files,
@@ -149,7 +152,10 @@ impl State {
             let path = path.clone();
             *journal = match fs::open_append(&path) {
                 Ok(file) => Journal::Open { path, file },
-                Err(_) => Journal::Broken { path },
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "journal cannot be opened");
+                    Journal::Broken { path }
+                }
             };
         }
         let Journal::Open { path, file } = &mut *journal else { return };
@@ -157,8 +163,9 @@ impl State {
         frame.u32(u32::try_from(payload.len()).unwrap_or(u32::MAX));
         frame.u32(crc32fast::hash(payload));
         frame.0.extend_from_slice(payload);
-        if file.write_all(&frame.0).is_err() {
+        if let Err(error) = file.write_all(&frame.0) {
             let path = path.clone();
+            tracing::warn!(path = %path.display(), %error, "journal cannot be written");
             *journal = Journal::Broken { path };
         }
     }
@@ -178,6 +185,7 @@ impl State {
         }
         fs::write_atomic(&self.path, &self.to_bytes())?;
         fs::remove_file(&path)?;
+        tracing::debug!(tasks = self.tasks().len(), path = %self.path.display(), "state saved");
         *journal = Journal::Unopened { path, found: false };
         Ok(())
     }
@@ -310,23 +318,28 @@ fn read_state(bytes: &[u8], files: &Files, tasks: &mut HashMap<TaskName, TaskRow
     Some(())
 }
 
-/// Takes what the journal says up to the first frame that is not whole.
-fn replay(bytes: &[u8], files: &Files, tasks: &mut HashMap<TaskName, TaskRow>) {
+/// Takes what the journal says up to the first frame that is not whole; says how many it took.
+fn replay(bytes: &[u8], files: &Files, tasks: &mut HashMap<TaskName, TaskRow>) -> usize {
     let mut from = Reader(bytes);
+    let mut frames = 0;
     while let Some(frame) = next_frame(&mut from) {
         let mut from = Reader(frame);
         let Some((name, row)) = read_name(&mut from).zip(read_row(&mut from, &mut |from| {
             let path = from.bytes()?;
             Some((files.intern(path), RelPath::parse(path).ok()?))
         })) else {
-            return;
+            return frames;
         };
         for _ in 0..from.u32().unwrap_or(0) {
-            let Some((path, entry)) = from.bytes().zip(read_entry(&mut from)) else { return };
+            let Some((path, entry)) = from.bytes().zip(read_entry(&mut from)) else {
+                return frames;
+            };
             files.remember(path, entry);
         }
         tasks.insert(name, row);
+        frames += 1;
     }
+    frames
 }
 
 fn next_frame<'a>(from: &mut Reader<'a>) -> Option<&'a [u8]> {

@@ -6,7 +6,9 @@ use super::args::{Cli, Flags, Format};
 use super::screen::Screen;
 use super::{Call, Failure, exit, list, screen};
 use crate::event::Observer;
-use crate::observe::{Console, Detail, Failures, Graph, Json, Metrics, Progress, Stats};
+use crate::observe::{
+    Console, Detail, Failures, Graph, Json, LogEvents, Metrics, Progress, Recent, Stats,
+};
 use crate::ops::{self, BuildOptions, Location, Project};
 
 pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
@@ -14,7 +16,10 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let options = options(&cli.flags, cli.targets.clone(), call);
     let unchanged = if cli.flags.graph { None } else { ops::unchanged(&location, &options) };
     let (failures, kinds) = Failures::new();
-    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(failures)];
+    let panics = call.environment.panics_at("listener").then_some("task_started");
+    let recent: Recent = call.recent.panicking_at(panics);
+    let mut observers: Vec<Box<dyn Observer>> =
+        vec![Box::new(failures), Box::new(LogEvents), Box::new(recent)];
     let report = match unchanged {
         Some(unchanged) => {
             listeners(&cli.flags, call, None, &mut observers);
@@ -52,8 +57,9 @@ pub(super) fn options(flags: &Flags, targets: Vec<String>, call: &Call) -> Build
 fn progress(flags: &Flags, call: &Call) -> Option<Progress> {
     let output = &call.settings.config.output;
     let wanted = output.progress && !output.quiet && screen::may_progress(&call.environment);
-    // Lines of JSON on the same terminal would run into it.
+    // Lines of JSON or of the log on the same terminal would run into it.
     let alone = flags.output == Format::Text || !io::stdout().is_terminal();
+    let alone = alone && !call.settings.config.logging.log_to_console;
     (wanted && alone).then(|| {
         let unicode = screen::knows_unicode(&call.environment);
         Progress::on_stderr(call.screen.error_paint(), unicode)

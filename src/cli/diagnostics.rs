@@ -1,6 +1,5 @@
 //! Errors as text: what is wrong, where it stands with a caret under it, and what to do.
 
-use std::error::Error as _;
 use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthStr as _;
@@ -52,7 +51,7 @@ pub(super) fn plain(message: &str, help: &[String], paint: Paint) -> String {
 }
 
 /// The error and its causes, joined by colons.
-fn chain(error: &Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

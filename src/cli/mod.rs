@@ -6,20 +6,24 @@ mod args;
 mod build;
 mod completions;
 mod config;
+mod crash;
 mod diagnostics;
 mod exit;
 mod explain;
 mod flags;
 mod list;
+mod logs;
 mod screen;
 mod upkeep;
 
 use std::ffi::OsString;
+use std::panic::Location;
 
 pub use exit::Code;
 
 use crate::base::fs::{Context as _, FileError};
 use crate::config::{Environment, Settings};
+use crate::observe::Recent;
 use crate::ops;
 use args::{Cli, ConfigVerb, Parsed, Verb};
 use screen::Screen;
@@ -29,17 +33,38 @@ pub fn run(args: Vec<OsString>) -> u8 {
     if args.get(1).is_some_and(|arg| arg == "__guard") {
         return u8::try_from(ops::guard()).unwrap_or(Code::Unknown as u8);
     }
+    let recent = Recent::default();
+    let command = args::shown(&args);
+    crash::guarded(command.clone(), &recent, || run_guarded(args, command, &recent))
+}
+
+fn run_guarded(args: Vec<OsString>, command: String, recent: &Recent) -> u8 {
     let environment = Environment::capture();
     let early = Screen::early(&environment, &args);
-    let command = args::shown(&args);
     let cli = match args::parse(args, early.may_colour()) {
         Parsed::Run(cli) => cli,
         Parsed::Say { message, failed } => return screen::say(&message, failed),
     };
-    match start(&cli, environment, command, &early) {
+    let traced = cli.flags.verbose || wants_traces(&environment);
+    let entrance = Entrance { environment, command, recent: recent.clone(), traced, early };
+    match start(&cli, entrance) {
         Ok(code) => code,
-        Err(failure) => failure.report(&early),
+        Err(failure) => failure.report(&early, traced),
     }
+}
+
+/// As for the standard library, `0` and nothing at all mean no.
+fn wants_traces(environment: &Environment) -> bool {
+    environment.get("RUST_BACKTRACE").is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// What is known before the settings are.
+struct Entrance {
+    environment: Environment,
+    command: String,
+    recent: Recent,
+    traced: bool,
+    early: Screen,
 }
 
 /// What all verbs need: the settings, and what they cannot change.
@@ -50,24 +75,24 @@ struct Call {
     /// The command line, without secrets.
     command: String,
     screen: Screen,
+    /// The last events, for the report of a crash.
+    recent: Recent,
+    /// Whether errors say where in our source they were found.
+    traced: bool,
 }
 
-fn start(
-    cli: &Cli,
-    environment: Environment,
-    command: String,
-    early: &Screen,
-) -> Result<u8, Failure> {
+fn start(cli: &Cli, entrance: Entrance) -> Result<u8, Failure> {
+    let Entrance { environment, command, recent, traced, early } = entrance;
     match &cli.verb {
-        Some(Verb::Completions { shell }) => return completions::script(*shell, early),
-        Some(Verb::Man) => return completions::man(early),
+        Some(Verb::Completions { shell }) => return completions::script(*shell, &early),
+        Some(Verb::Man) => return completions::man(&early),
         _ => {}
     }
     if let Some(folder) = &cli.flags.directory {
         std::env::set_current_dir(folder).at("enter the folder", folder)?;
     }
     if let Some(Verb::Config(ConfigVerb::Check { file })) = &cli.verb {
-        return config::check(file, &cli.flags, early);
+        return config::check(file, &cli.flags, &early);
     }
     let entries = flags::entries(&cli.flags).map_err(ops::Error::Config)?;
     let settings = ops::load_settings(&environment, cli.flags.config.as_deref(), entries)?;
@@ -77,50 +102,74 @@ fn start(
             screen.error(&diagnostics::warning(warning, screen.error_paint()));
         }
     }
-    dispatch(cli, &Call { settings, environment, command, screen })
+    let traced = traced || settings.config.output.verbose;
+    Ok(logged(cli, &Call { settings, environment, command, screen, recent, traced }))
+}
+
+/// The verb between the start and the end of the log.
+fn logged(cli: &Cli, call: &Call) -> u8 {
+    let log = logs::start(call);
+    call.environment.panic_point("main");
+    let code = match dispatch(cli, call) {
+        Ok(code) => code,
+        Err(failure) => failure.report(&call.screen, call.traced),
+    };
+    logs::end(log, code, &call.screen);
+    code
 }
 
 /// Why the program ends early.
 #[derive(Debug)]
 enum Failure {
-    Ops(ops::Error),
+    /// With the place in our source where it was noticed.
+    Ops(ops::Error, &'static Location<'static>),
     /// What cannot be written to, and why.
     Output(std::io::Error),
     /// What was asked for is known, and not there in this version.
-    NotBuilt {
-        message: String,
-        help: String,
-        code: Code,
-    },
+    NotBuilt { message: String, help: String, code: Code },
 }
 
 impl From<ops::Error> for Failure {
+    #[track_caller]
     fn from(error: ops::Error) -> Self {
-        Self::Ops(error)
+        Self::Ops(error, Location::caller())
     }
 }
 
 impl From<FileError> for Failure {
+    #[track_caller]
     fn from(error: FileError) -> Self {
-        Self::Ops(ops::Error::File(error))
+        Self::Ops(ops::Error::File(error), Location::caller())
     }
 }
 
 impl Failure {
-    fn report(&self, screen: &Screen) -> u8 {
+    /// Says what is wrong, and `traced` where in our source it was found.
+    fn report(&self, screen: &Screen, traced: bool) -> u8 {
         match self {
-            Self::Ops(error) => {
+            Self::Ops(error, noticed) => {
                 screen.error(&diagnostics::render(error, screen.error_paint()));
+                let place = match error {
+                    ops::Error::File(error) => error.place,
+                    _ => noticed,
+                };
+                if traced {
+                    screen.error(&format!("  found at: {}:{}\n", place.file(), place.line()));
+                }
+                let problem = diagnostics::chain(error);
+                tracing::error!(fatal = true, problem, %place, "program cannot go on");
                 exit::of_error(error) as u8
             }
             Self::Output(error) => {
                 let message = format!("cannot write to the standard output: {error}");
                 screen.error(&diagnostics::plain(&message, &[], screen.error_paint()));
+                tracing::error!(fatal = true, problem = message, "program cannot go on");
                 exit::of_io(error) as u8
             }
             Self::NotBuilt { message, help, code } => {
                 let help = std::slice::from_ref(help);
                 screen.error(&diagnostics::plain(message, help, screen.error_paint()));
+                tracing::error!(fatal = true, problem = message, "program cannot go on");
                 *code as u8
             }
         }
@@ -142,12 +191,12 @@ fn dispatch(cli: &Cli, call: &Call) -> Result<u8, Failure> {
 /// A mistyped verb is taken for a manifest that is not there.
 fn suggest_verb(failure: Failure, cli: &Cli) -> Failure {
     match failure {
-        Failure::Ops(ops::Error::NoManifest { path, mut help }) => {
+        Failure::Ops(ops::Error::NoManifest { path, mut help }, place) => {
             let given = cli.manifest.as_deref().and_then(|path| path.to_str());
             if let Some(verb) = given.and_then(args::nearest_verb) {
                 help.push(format!("there is a verb `{verb}`"));
             }
-            Failure::Ops(ops::Error::NoManifest { path, help })
+            Failure::Ops(ops::Error::NoManifest { path, help }, place)
         }
         other => other,
     }

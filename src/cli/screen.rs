@@ -2,7 +2,10 @@
 //! is no error.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 
 use super::exit::Code;
 use super::{Failure, args};
@@ -34,6 +37,16 @@ pub(super) fn knows_unicode(environment: &Environment) -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(|name| environment.get(name));
     let locale = set.map(|value| value.to_string_lossy().to_lowercase()).find(|it| !it.is_empty());
     locale.is_some_and(|locale| locale.contains("utf-8") || locale.contains("utf8"))
+}
+
+/// Whether stderr leads to the systemd journal: `JOURNAL_STREAM` names the device and inode of
+/// the stream that systemd gave us, which a redirection may have replaced (systemd.exec(5)).
+pub(super) fn is_journal(environment: &Environment) -> bool {
+    let Some(stream) = environment.get("JOURNAL_STREAM").and_then(|text| text.to_str()) else {
+        return false;
+    };
+    let Ok(file) = io::stderr().as_fd().try_clone_to_owned().map(File::from) else { return false };
+    file.metadata().is_ok_and(|meta| stream == format!("{}:{}", meta.dev(), meta.ino()))
 }
 
 /// Where the program writes.

@@ -22,6 +22,17 @@ impl Environment {
         self.0.get(name.as_ref()).map(OsString::as_os_str)
     }
 
+    /// Whether the program is told to panic at a place, so that what a panic leaves can be tested
+    /// for real. Only a debug build obeys.
+    pub fn panics_at(&self, place: &str) -> bool {
+        cfg!(debug_assertions) && self.get("REPROVM_DEBUG_PANIC").is_some_and(|told| told == place)
+    }
+
+    /// Panics if the program is told to at this place.
+    pub fn panic_point(&self, place: &str) {
+        assert!(!self.panics_at(place), "told to panic at {place}");
+    }
+
     /// Sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))

@@ -4,10 +4,9 @@
 use std::path::PathBuf;
 
 use super::declare::{Section, Setting, settings};
-use super::value::{
-    Algorithm, Auto, Backend, Fallback, Limit, LogFormat, LogLevel, RemoteMode, Value, Wait,
-};
+use super::value::{Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, Value, Wait};
 use crate::base::Secret;
+use crate::event::Level;
 
 settings! {
     #[doc = "The log: what the program writes for people who look for a fault."]
@@ -16,7 +15,7 @@ settings! {
         /// written
         log_file: Option<PathBuf> = "", var "REPROVM_LOG_FILE", flag "--log-file FILE";
         /// How grave a line is at least
-        log_level: LogLevel = "info", var "REPROVM_LOG_LEVEL", flag "--log-level LEVEL";
+        log_level: Level = "info", var "REPROVM_LOG_LEVEL", flag "--log-level LEVEL";
         /// Whether what is printed is coloured on a terminal
         log_colors: bool = "true", flag "--no-color";
         /// The form of the log file: lines for people, or a JSON object on each line

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use crate::base::Secret;
+use crate::event::Level;
 
 /// The least and the greatest number that a setting allows.
 pub(super) type Range = Option<(u64, u64)>;
@@ -161,16 +162,15 @@ macro_rules! choice {
     };
 }
 
-choice!(
-    /// How grave a line of the log is at least.
-    LogLevel {
-        Debug = "debug",
-        Info = "info",
-        Warn = "warn",
-        Error = "error",
-        Fatal = "fatal",
+impl Value for Level {
+    fn read(text: &str, _: Range) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(text))
     }
-);
+
+    fn allowed(_: Range) -> String {
+        format!("one of {}", Self::ALL.map(Self::name).join(", ").to_ascii_lowercase())
+    }
+}
 choice!(
     /// The form of the log file.
     LogFormat {
@@ -246,10 +246,10 @@ mod tests {
 
     #[test]
     fn words_are_chosen_whatever_their_case() {
-        assert_eq!(LogLevel::read("WARN", None), Some(LogLevel::Warn));
-        assert_eq!(LogLevel::read("loud", None), None);
+        assert_eq!(Level::read("WARN", None), Some(Level::Warn));
+        assert_eq!(Level::read("loud", None), None);
+        assert_eq!(Level::allowed(None), "one of debug, info, warn, error, fatal");
         assert_eq!(Algorithm::allowed(None), "one of none, zlib, gzip, lz4, zstd");
-        assert!(LogLevel::Debug < LogLevel::Fatal);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::base::nearest::nearest;
 use crate::base::{Diagnostic, text};
 
 /// Variables of ours that set nothing in the table.
-const OTHERS: [&str; 2] = ["REPROVM_RUN", "REPROVM_SYSTEM_CONFIG"];
+const OTHERS: [&str; 3] = ["REPROVM_RUN", "REPROVM_SYSTEM_CONFIG", "REPROVM_DEBUG_PANIC"];
 
 /// What a variable that is no plain value of one setting sets: section, key and text.
 type Effects = Vec<(&'static str, &'static str, String)>;

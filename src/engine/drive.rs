@@ -21,6 +21,8 @@ use crate::graph::{TaskId, ids};
 pub(super) enum Message {
     Ended(TaskId, End),
     Signal(i32),
+    /// A thread of the pool panicked.
+    Crashed,
 }
 
 /// Hears the ends of tasks, and the signals that ask the run to stop: these from its making on,
@@ -118,6 +120,8 @@ struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     fn drive(&mut self, scope: &rayon::Scope<'a>, sender: &Sender<Message>) {
+        // The scope waits for its threads also where this one panics.
+        let _end_all = EndAll(self.worker);
         self.queued(&self.schedule.ready());
         while !self.schedule.is_done() {
             while let Some(id) = self.schedule.start_next() {
@@ -133,6 +137,7 @@ impl<'a> Driver<'a> {
             match self.hear() {
                 Some(Message::Ended(id, end)) => self.ended(id, end),
                 Some(Message::Signal(signal)) => self.signalled(signal),
+                Some(Message::Crashed) => self.crashed(),
                 None => {}
             }
         }
@@ -148,6 +153,7 @@ impl<'a> Driver<'a> {
     }
 
     fn ended(&mut self, id: TaskId, end: End) {
+        self.worker.bench.environment.panic_point("loop");
         let (ready, skipped) = self.schedule.finished(id, end);
         self.queued(&ready);
         self.skipped(&skipped);
@@ -169,6 +175,14 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// The panic goes on in this thread when the others are done; nothing new is worth starting.
+    fn crashed(&mut self) {
+        self.worker.runner.cancel(CancelLevel::Now);
+        self.worker.alarm.ring();
+        let skipped = self.schedule.cancel();
+        self.skipped(&skipped);
+    }
+
     /// The first signal stops what can be stopped in good order, the next at once.
     fn signalled(&mut self, signal: i32) {
         self.cancel.raise();
@@ -183,6 +197,18 @@ impl<'a> Driver<'a> {
     }
 }
 
+/// Ends all tasks at once where the thread that owns the schedule panics.
+struct EndAll<'a>(Worker<'a>);
+
+impl Drop for EndAll<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.runner.cancel(CancelLevel::Now);
+            self.0.alarm.ring();
+        }
+    }
+}
+
 /// Says how a task ended, also where its thread panicked.
 struct Report {
     id: TaskId,
@@ -193,6 +219,9 @@ struct Report {
 impl Drop for Report {
     fn drop(&mut self) {
         // The loop hears until all is over; that it is gone means that nobody wants to know.
+        if std::thread::panicking() {
+            let _ = self.to.send(Message::Crashed);
+        }
         let _ = self.to.send(Message::Ended(self.id, self.end));
     }
 }

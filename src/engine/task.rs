@@ -43,6 +43,7 @@ impl Worker<'_> {
     pub(super) fn perform(&self, id: TaskId, slot: usize) -> End {
         let bench = self.bench;
         let task = bench.plan.task(id);
+        bench.environment.panic_point(task.name.as_str());
         if task.command.is_none() {
             bench.results.set(id, group_result(bench, id));
             return self.end(task, Outcome::UpToDate, Usage::default(), Vec::new());

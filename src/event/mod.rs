@@ -2,8 +2,10 @@
 //!
 //! Knows nothing of who listens.
 
+mod about;
 mod emit;
 mod kinds;
+mod level;
 mod security;
 mod tally;
 
@@ -12,5 +14,6 @@ pub use kinds::{
     Event, Failure, HitSource, Holder, InputChange, MissReason, Outcome, Output, SkipReason,
     Summary, Timing, Usage,
 };
+pub use level::Level;
 pub use security::{Access, Danger, Violation};
 pub use tally::Tally;

@@ -316,7 +316,9 @@ impl Runner {
     fn cgroup(&self) -> Option<&RunGroup> {
         let make = || {
             let group = || RunGroup::create(&self.id, self.slots.len());
-            self.use_cgroup.then(group).flatten()
+            let group = self.use_cgroup.then(group).flatten();
+            tracing::debug!(granted = group.is_some(), "control group of the run");
+            group
         };
         self.cgroup.get_or_init(make).as_ref()
     }
@@ -326,7 +328,10 @@ impl Runner {
         let start = || {
             let group = self.cgroup().map(RunGroup::folder);
             let program = self.program.as_deref()?;
-            Guard::start(program, &self.id, self.mark, self.slots.len(), group).ok()
+            Guard::start(program, &self.id, self.mark, self.slots.len(), group)
+                .inspect(|_| tracing::debug!("guard process started"))
+                .inspect_err(|error| tracing::warn!(%error, "guard process cannot be started"))
+                .ok()
         };
         self.guard.get_or_init(start).as_ref()?.group_of(slot)
     }
@@ -339,10 +344,13 @@ fn start_patiently(mut start: Start<'_>) -> Result<pid_t, StartError> {
     loop {
         match FAMILY.start(|| spawn::start(&start)) {
             Err(error) if error.stage == Stage::Process && start.cgroup.is_some() => {
+                let error = &error.source;
+                tracing::debug!(%error, "process started again, outside of its control group");
                 start.cgroup = None;
             }
             Err(error) if error.source.raw_os_error() == Some(libc::ETXTBSY) && busy < 50 => {
                 busy += 1;
+                tracing::debug!(busy, "program is open for writing; started again");
                 std::thread::sleep(Duration::from_millis(1));
             }
             other => return other,

@@ -1,4 +1,5 @@
-//! The listeners of a run: the terminal, its progress display, JSON lines, the metrics file, the text graph.
+//! The listeners of a run: the terminal, its progress display, JSON lines, the log, the metrics file,
+//! the text graph.
 //!
 //! They know events and nothing of what made them.
 
@@ -6,6 +7,7 @@ mod console;
 mod failures;
 mod graph;
 mod json;
+mod log;
 mod metrics;
 mod paint;
 mod progress;
@@ -19,6 +21,7 @@ pub use console::{Console, Detail};
 pub use failures::{FailureKinds, Failures};
 pub use graph::{Graph, Node, Status, Statuses, render_graph};
 pub use json::Json;
+pub use log::{LogError, LogEvents, LogHandle, LogOptions, Recent, start_log};
 pub use metrics::Metrics;
 pub use paint::{Mark, Paint};
 pub use progress::{Above, Progress};

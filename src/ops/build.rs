@@ -28,7 +28,9 @@ impl Project {
     ) -> Result<Report, Error> {
         let needed = self.needed(&options.targets)?;
         let home = Home::new(Some(&options.config.cache.cache_dir));
-        let emitter = Emitter::new(run_id(), observers);
+        let id = run_id();
+        let _span = tracing::error_span!("run", %id).entered();
+        let emitter = Emitter::new(id, observers);
         if options.config.security.deny_dangerous {
             self.refuse_dangers(&emitter)?;
         }

@@ -23,6 +23,11 @@ pub use upkeep::{
     clean_cache, health, verify_cache,
 };
 
+/// Where the report of a crash at this time belongs, in the project that the process stands in.
+pub fn crash_report(time: &str) -> std::path::PathBuf {
+    crate::home::Home::new(None).crash_report(time)
+}
+
 /// The life of the process that outlives ours to end what we started. Returns its exit code.
 pub fn guard() -> i32 {
     crate::exec::guard()

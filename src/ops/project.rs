@@ -42,6 +42,7 @@ impl Project {
             LoadError::File(error) => no_manifest(&path, error),
         })?;
         let graph = Graph::new(&manifest);
+        tracing::debug!(manifest = %path.display(), tasks = graph.len(), "manifest loaded");
         match graph.order() {
             Ok(order) => {
                 let ahead = Mutex::default();

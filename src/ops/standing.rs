@@ -54,7 +54,9 @@ impl Unchanged {
     /// Tells the observers what the long way would tell them.
     pub fn report(&self, options: &BuildOptions, observers: Vec<Box<dyn Observer>>) -> Report {
         let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let emitter = Emitter::new(run_id(), observers);
+        let id = run_id();
+        let _span = tracing::error_span!("run", %id).entered();
+        let emitter = Emitter::new(id, observers);
         let project = std::env::current_dir().unwrap_or_default();
         emitter.emit(Event::RunStarted {
             version: env!("CARGO_PKG_VERSION").to_owned(),

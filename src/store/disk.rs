@@ -194,6 +194,9 @@ pub(crate) fn put_aside(path: &Path, folder: &Path) {
     if fs::create_private_dir(folder).and_then(|()| fs::rename(path, &to)).is_err() {
         let _ = fs::remove_file(path);
         fs::remove_empty_dir(path);
+        tracing::info!(path = %path.display(), "damaged object removed");
+    } else {
+        tracing::info!(path = %path.display(), to = %to.display(), "damaged object set aside");
     }
 }
 

@@ -8,6 +8,9 @@ mod commands;
 mod config;
 mod cproject;
 mod crash;
+// Only a debug build panics when it is told to.
+#[cfg(debug_assertions)]
+mod crashes;
 mod damage;
 mod disk;
 mod docs;
@@ -17,6 +20,7 @@ mod health;
 mod keys;
 mod killed;
 mod locks;
+mod logs;
 mod metrics;
 mod misses;
 mod model;

@@ -32,7 +32,7 @@ pub fn shown(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// Control characters, and those that turn the direction of the text around.
-fn is_unsafe(c: char) -> bool {
+pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -70,8 +70,9 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let builds = errands.is_empty() || (cli.manifest.is_some() && !looks);
     let mut code = Code::Success as u8;
     for errand in errands {
-        let ended =
-            errand.run(cli, call, builds).unwrap_or_else(|error| error.report(&call.screen));
+        let ended = errand
+            .run(cli, call, builds)
+            .unwrap_or_else(|error| error.report(&call.screen, call.traced));
         if code == Code::Success as u8 {
             code = ended;
         }

@@ -49,9 +49,14 @@ fn slots_under(limit: u64) -> usize {
 
 /// Opens something, again and again while the table of open files is full: others close theirs.
 pub(in crate::exec) fn patiently<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    for _ in 0..TRIES {
+    for tried in 0..TRIES {
         match open() {
-            Err(error) if is_full(&error) => thread::sleep(Duration::from_millis(1)),
+            Err(error) if is_full(&error) => {
+                if tried == 0 {
+                    tracing::info!(%error, "table of open files is full; waiting for room");
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
             other => return other,
         }
     }

@@ -20,11 +20,12 @@ enum Thing {
     Text(&'static str),
 }
 
-const TABLE: [Owned; 15] = [
+const TABLE: [Owned; 16] = [
     Owned { what: Thing::Word("sha2"), owners: &["src/base/digest.rs"] },
     // Bulk hashing in a verb that runs no task.
     Owned { what: Thing::Word("rayon"), owners: &["src/engine/", "src/ops/upkeep/verify.rs"] },
     Owned { what: Thing::Word("clap"), owners: &["src/cli/"] },
+    Owned { what: Thing::Word("tracing_subscriber"), owners: &["src/observe/"] },
     Owned {
         what: Thing::Text(".reprovm"),
         // The defaults of settings, and what the documentation says of files.
@@ -117,6 +118,7 @@ mod tests {
             "use sha2::Sha256;",
             "use rayon::prelude::*;",
             "#[derive(clap::Parser)] struct A;",
+            "use tracing_subscriber::Layer;",
             "const DIR: &str = \".reprovm/lock\";",
             "use std::process::Command;",
             "use std::process::{Child, Command};",
@@ -136,6 +138,7 @@ mod tests {
     fn owners_tests_and_comments_are_left_alone() {
         assert_eq!(seen("src/base/digest.rs", "use sha2::Sha256;"), 0);
         assert_eq!(seen("src/engine/pool.rs", "use rayon::ThreadPool;"), 0);
+        assert_eq!(seen("src/store/disk.rs", "fn f() { tracing::info!(\"x\"); }"), 0);
         assert_eq!(seen("src/exec/spawn.rs", "use std::process::Command;"), 0);
         assert_eq!(seen("src/cli/mod.rs", "fn f() { println!(\"x\"); }"), 0);
         assert_eq!(seen("src/store/disk.rs", "// `.reprovm`, sha2\nuse std::env::current_dir;"), 0);

@@ -1,0 +1,83 @@
+//! What an event is called and whom it is about, without what it says.
+
+use super::Event;
+use crate::base::TaskName;
+
+impl Event {
+    /// Its name as in JSON's `type`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RunStarted { .. } => "run_started",
+            Self::TasksUpToDate { .. } => "tasks_up_to_date",
+            Self::TasksExpected { .. } => "tasks_expected",
+            Self::TaskQueued { .. } => "task_queued",
+            Self::CacheHit { .. } => "cache_hit",
+            Self::CacheMiss { .. } => "cache_miss",
+            Self::TaskStarted { .. } => "task_started",
+            Self::TaskOutput { .. } => "task_output",
+            Self::TaskRetrying { .. } => "task_retrying",
+            Self::TaskFinished { .. } => "task_finished",
+            Self::TaskSkipped { .. } => "task_skipped",
+            Self::TaskNotSaved { .. } => "task_not_saved",
+            Self::CacheDamaged { .. } => "cache_damaged",
+            Self::CacheDegraded { .. } => "cache_degraded",
+            Self::SecurityViolation { .. } => "security_violation",
+            Self::AccessDenied { .. } => "access_denied",
+            Self::TaskPlanned { .. } => "task_planned",
+            Self::CancelRequested { .. } => "cancel_requested",
+            Self::WorkspaceBusy { .. } => "workspace_busy",
+            Self::RunFinished { .. } => "run_finished",
+        }
+    }
+
+    /// The task that it is about.
+    pub fn task(&self) -> Option<&TaskName> {
+        match self {
+            Self::TaskQueued { task }
+            | Self::CacheHit { task, .. }
+            | Self::CacheMiss { task, .. }
+            | Self::TaskStarted { task, .. }
+            | Self::TaskOutput { task, .. }
+            | Self::TaskRetrying { task, .. }
+            | Self::TaskFinished { task, .. }
+            | Self::TaskSkipped { task, .. }
+            | Self::TaskNotSaved { task, .. }
+            | Self::SecurityViolation { task, .. }
+            | Self::TaskPlanned { task, .. } => Some(task),
+            Self::RunStarted { .. }
+            | Self::TasksUpToDate { .. }
+            | Self::TasksExpected { .. }
+            | Self::CacheDamaged { .. }
+            | Self::CacheDegraded { .. }
+            | Self::AccessDenied { .. }
+            | Self::CancelRequested { .. }
+            | Self::WorkspaceBusy { .. }
+            | Self::RunFinished { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_that_of_json() {
+        let task = TaskName::parse("a").expect("a good name");
+        let events = [
+            Event::TaskQueued { task: task.clone() },
+            Event::TasksUpToDate { count: 1, saved_ms: 0 },
+            Event::CacheDegraded { problem: String::new() },
+            Event::TaskNotSaved { task: task.clone(), changes: Vec::new() },
+            Event::WorkspaceBusy { holder: None },
+        ];
+        for event in events {
+            let json = serde_json::to_value(&event).expect("plain data");
+            assert_eq!(json["type"], event.name());
+            assert_eq!(
+                json.get("task").and_then(|name| name.as_str()),
+                event.task().map(TaskName::as_str)
+            );
+        }
+    }
+}
