@@ -32,6 +32,7 @@ mod readonly;
 mod restore;
 mod said;
 mod security;
+mod settings;
 mod signals;
 mod standing;
 mod stats;

@@ -1,0 +1,320 @@
+//! Every setting that is in use changes what the program does. The table below has a scenario for
+//! each; a setting without one fails the test, as does a scenario for a setting that is not there.
+
+use std::collections::BTreeSet;
+
+use crate::support::{Project, Run, Streams, Terminal, wait_until};
+
+/// Shows that a setting changes something: runs the program without it and with it.
+type Scenario = fn();
+
+const SCENARIOS: &[(&str, Scenario)] = &[
+    ("cache.cache_dir", cache_dir),
+    ("execution.parallel_jobs", parallel_jobs),
+    ("execution.retry_attempts", retry_attempts),
+    ("execution.retry_delay_ms", retry_delay_ms),
+    ("execution.timeout_seconds", timeout_seconds),
+    ("execution.grace_seconds", grace_seconds),
+    ("execution.fail_fast", fail_fast),
+    ("execution.force", force),
+    ("execution.lock_wait_seconds", lock_wait_seconds),
+    ("logging.log_file", log_file),
+    ("logging.log_level", log_level),
+    ("logging.log_colors", log_colors),
+    ("logging.log_format", log_format),
+    ("logging.log_max_size_mb", log_max_size_mb),
+    ("logging.log_max_files", log_max_files),
+    ("logging.log_to_console", log_to_console),
+    ("output.verbose", verbose),
+    ("output.quiet", quiet),
+    ("output.replay", replay),
+    ("performance.enable_metrics", enable_metrics),
+    ("performance.metrics_file", metrics_file),
+    ("output.progress", progress),
+    ("rate_limiting.max_concurrent_tasks", max_concurrent_tasks),
+    ("security.max_input_size_mb", max_input_size_mb),
+    ("security.validate_checksums", validate_checksums),
+    ("security.deny_dangerous", deny_dangerous),
+];
+
+#[test]
+fn each_setting_in_use_has_its_scenario() {
+    let with: BTreeSet<String> = SCENARIOS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let in_use: BTreeSet<String> = reprovm::config::settings()
+        .filter(|setting| setting.is_in_use())
+        .map(reprovm::config::Setting::name)
+        .collect();
+    assert_eq!(with, in_use);
+}
+
+#[test]
+fn each_setting_in_use_changes_what_the_program_does() {
+    std::thread::scope(|scope| {
+        let running: Vec<_> =
+            SCENARIOS.iter().map(|(name, scenario)| (name, scope.spawn(scenario))).collect();
+        let failed: Vec<_> = running
+            .into_iter()
+            .filter_map(|(name, thread)| thread.join().is_err().then_some(name))
+            .collect();
+        assert!(failed.is_empty(), "{failed:?}");
+    });
+}
+
+/// A project with this manifest.
+fn of(manifest: &str) -> Project {
+    let project = Project::new();
+    project.manifest(manifest);
+    project
+}
+
+/// A run with `--set` for each of these.
+#[track_caller]
+fn run(project: &Project, settings: &[&str]) -> Run {
+    let mut args = vec!["-o", "json"];
+    args.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+    args.push("manifest.txt");
+    project.run(args)
+}
+
+const ONE: &str = "task a {\n  cmd = echo word; echo text > a.txt\n  outputs = a.txt\n}\n";
+const FAILING: &str = "task a {\n  cmd = exit 7\n}\n";
+/// Two tasks that see whether they are at work at the same time.
+const MEETING: &str = "\
+task a {
+  cmd = touch a.up; i=0; until [ -e b.up ] || [ $i = 40 ]; do sleep 0.02; i=$((i+1)); done; [ -e b.up ] && touch met; rm a.up
+}
+task b {
+  cmd = touch b.up; i=0; until [ -e a.up ] || [ $i = 40 ]; do sleep 0.02; i=$((i+1)); done; [ -e a.up ] && touch met; rm b.up; true
+}
+";
+
+fn cache_dir() {
+    let project = of(ONE);
+    run(&project, &["cache.cache_dir=elsewhere"]).success();
+    assert!(project.exists("elsewhere/cas/objects") && !project.exists(".reprovm/cas"));
+}
+
+fn parallel_jobs() {
+    let project = of(MEETING);
+    run(&project, &["parallel_jobs=1"]);
+    assert!(!project.exists("met"));
+    let started =
+        |jobs: &str| run(&project, &[jobs, "force=1"]).events_of("run_started")[0]["jobs"].clone();
+    assert_eq!(started("parallel_jobs=1"), 1);
+    assert_eq!(started("parallel_jobs=2"), 2);
+    assert!(project.exists("met"), "two jobs are at work at the same time");
+}
+
+fn max_concurrent_tasks() {
+    let project = of(MEETING);
+    run(&project, &["parallel_jobs=2", "max_concurrent_tasks=1"]);
+    assert!(!project.exists("met"));
+}
+
+fn retry_attempts() {
+    let project = of(FAILING);
+    assert!(run(&project, &[]).code(6).events_of("task_retrying").is_empty());
+    let retried = run(&project, &["retry_attempts=2", "retry_delay_ms=1"]);
+    assert_eq!(retried.code(6).events_of("task_retrying").len(), 2);
+}
+
+fn retry_delay_ms() {
+    let project = of(FAILING);
+    let delay = |ms: &str| {
+        let run = run(&project, &["retry_attempts=1", ms]);
+        run.events_of("task_retrying")[0]["delay_ms"].as_u64().expect("a number")
+    };
+    assert!(delay("retry_delay_ms=2") < 10);
+    assert!((75..=125).contains(&delay("retry_delay_ms=100")));
+}
+
+fn timeout_seconds() {
+    let project = of("task a {\n  cmd = sleep 60\n}\n");
+    let run = run(&project, &["timeout_seconds=1"]);
+    run.code(11);
+    assert_eq!(run.events_of("task_finished")[0]["outcome"]["failure"]["failure"], "timed_out");
+}
+
+fn grace_seconds() {
+    let end = "task a {\n  cmd = trap 'sleep 1; touch ended; exit 1' TERM; \
+               while :; do sleep 0.1; done\n}\n";
+    let patient = of(end);
+    run(&patient, &["timeout_seconds=1", "grace_seconds=60"]).code(11);
+    assert!(patient.exists("ended"), "it had the time to end by itself");
+    let hasty = of(end);
+    run(&hasty, &["timeout_seconds=1", "grace_seconds=0"]).code(11);
+    assert!(!hasty.exists("ended"));
+}
+
+fn fail_fast() {
+    let manifest = "task a {\n  cmd = false\n}\ntask b {\n  cmd = true\n}\n";
+    let project = of(manifest);
+    assert_eq!(run(&project, &["parallel_jobs=1"]).code(6).summary().executed, 1);
+    let stopped = run(&of(manifest), &["parallel_jobs=1", "fail_fast=1"]);
+    // Which of the two is first is not said; after a failure nothing follows.
+    let first = stopped.code(6).events_of("task_finished")[0]["task"].clone();
+    assert_eq!(stopped.summary().skipped, usize::from(first == "a"));
+}
+
+fn force() {
+    let project = of(ONE);
+    run(&project, &[]).success();
+    run(&project, &[]).executed_nothing();
+    assert_eq!(run(&project, &["force=1"]).success().executed(), ["a"]);
+}
+
+fn lock_wait_seconds() {
+    let project = of("task a {\n  cmd = touch up; until [ -e go ]; do sleep 0.01; done\n}\n");
+    let first = project.spawn(["manifest.txt"]);
+    wait_until("the task", || project.exists("up"));
+    run(&project, &["lock_wait_seconds=0"]).code(11);
+    project.file("go", "");
+    first.wait().success();
+}
+
+fn verbose() {
+    let project = of(ONE);
+    let said = |set: &str| project.run(["--set", set, "-f", "manifest.txt"]).success().err();
+    assert!(!said("verbose=0").contains("$ echo word") && said("verbose=1").contains("echo word"));
+}
+
+fn quiet() {
+    let project = of(ONE);
+    let said = |set: &str| project.run(["--set", set, "-f", "manifest.txt"]).success().err();
+    assert!(said("quiet=0").contains("[✔] a"));
+    assert_eq!(said("quiet=1"), "");
+}
+
+fn replay() {
+    let project = of(ONE);
+    run(&project, &[]).success();
+    assert!(run(&project, &[]).events_of("task_output").is_empty());
+    let shown = run(&project, &["replay=1"]);
+    assert_eq!(shown.events_of("task_output")[0]["output"], "word\n");
+}
+
+fn log_file() {
+    let project = of(ONE);
+    run(&project, &[]).success();
+    assert!(!project.exists("r.log"));
+    run(&project, &["logging.log_file=r.log"]).success();
+    assert!(project.read("r.log").contains(" INFO "));
+}
+
+fn log_level() {
+    let lines = |level: &str| {
+        let project = of(ONE);
+        run(&project, &["log_file=r.log", level]).success();
+        project.read("r.log").lines().count()
+    };
+    assert!(lines("log_level=debug") > lines("log_level=info"));
+    assert_eq!(lines("log_level=error"), 0);
+}
+
+fn log_colors() {
+    let project = of(ONE);
+    let coloured = |set: &str| {
+        let mut command = project.command(["--set", set, "-f", "manifest.txt"]);
+        command.env("TERM", "xterm-256color");
+        let mut terminal = Terminal::start(command, 80, 24, Streams::Both);
+        assert_eq!(terminal.wait(), 0);
+        terminal.raw().contains("\u{1b}[32m")
+    };
+    assert!(coloured("log_colors=1") && !coloured("log_colors=0"));
+}
+
+fn log_format() {
+    let first = |format: &str| {
+        let project = of(ONE);
+        run(&project, &["log_file=r.log", format]).success();
+        let text = project.read("r.log");
+        serde_json::from_str::<serde_json::Value>(text.lines().next().expect("a line")).is_ok()
+    };
+    assert!(first("log_format=json") && !first("log_format=text"));
+}
+
+/// Runs with a log that is larger than a mebibyte already; says whether it was put aside.
+fn puts_aside(settings: &[&str]) -> bool {
+    let project = of(ONE);
+    project.file("r.log", "x\n".repeat(600_000));
+    let mut all = vec!["log_file=r.log"];
+    all.extend(settings);
+    run(&project, &all).success();
+    assert!(project.read("r.log").contains(" INFO "));
+    project.exists("r.log.1")
+}
+
+fn log_max_size_mb() {
+    assert!(puts_aside(&["log_max_size_mb=1"]) && !puts_aside(&["log_max_size_mb=2"]));
+}
+
+fn log_max_files() {
+    assert!(!puts_aside(&["log_max_size_mb=1", "log_max_files=0"]));
+}
+
+fn log_to_console() {
+    let project = of(ONE);
+    assert!(!run(&project, &["force=1"]).success().err().contains("INFO"));
+    assert!(
+        run(&project, &["force=1", "logging.log_to_console=1"]).success().err().contains("INFO")
+    );
+}
+
+fn progress() {
+    let mut project = of("task a {\n  cmd = sleep 0.5\n}\n");
+    project.env("TERM", "xterm-256color").env("NO_COLOR", "1");
+    let shown = |set: &str| {
+        let command = project.command(["--set", set, "-f", "manifest.txt"]);
+        let mut terminal = Terminal::start(command, 80, 24, Streams::Both);
+        assert_eq!(terminal.wait(), 0);
+        terminal.raw().contains("Building [")
+    };
+    assert!(shown("progress=1") && !shown("progress=0"));
+}
+
+fn max_input_size_mb() {
+    let project = of("task a {\n  cmd = true\n  inputs = large\n}\n");
+    let file = std::fs::File::create(project.path("large")).expect("a file");
+    file.set_len((1 << 20) + 1).expect("a sparse file");
+    run(&project, &["max_input_size_mb=1"]).code(6);
+    run(&project, &["max_input_size_mb=2"]).success();
+}
+
+fn validate_checksums() {
+    // That a file changed without its signature is found is shown with the security checks; here
+    // that everything is read again.
+    let project = of(ONE);
+    run(&project, &[]).success();
+    let state = |project: &Project| {
+        let found = std::fs::read_dir(project.path(".reprovm/state")).expect("a folder");
+        let mut names: Vec<_> = found.map(|entry| entry.expect("an entry").path()).collect();
+        names.sort();
+        let path = names.into_iter().find(|path| path.extension().is_some_and(|e| e == "state"));
+        path.and_then(|path| path.metadata().ok()).and_then(|meta| meta.modified().ok())
+    };
+    let before = state(&project);
+    run(&project, &[]).executed_nothing();
+    assert_eq!(state(&project), before, "nothing was read, so nothing is new");
+    run(&project, &["validate_checksums=1"]).executed_nothing();
+    assert_ne!(state(&project), before);
+}
+
+fn deny_dangerous() {
+    let project = of("task a {\n  cmd = test -e never && rm -rf / || true\n}\n");
+    run(&project, &["deny_dangerous=1"]).code(12);
+    run(&project, &["deny_dangerous=0"]).success();
+}
+
+fn enable_metrics() {
+    let project = of(ONE);
+    run(&project, &[]).success();
+    assert!(!project.exists(".reprovm/metrics.json"));
+    run(&project, &["enable_metrics=1"]).success();
+    assert!(project.read(".reprovm/metrics.json").contains("\"tasks\""));
+}
+
+fn metrics_file() {
+    let project = of(ONE);
+    run(&project, &["enable_metrics=1", "metrics_file=m.json"]).success();
+    assert!(project.exists("m.json") && !project.exists(".reprovm/metrics.json"));
+}
