@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of the terminal, of flags or of exit codes.
 
+pub mod backup;
 mod build;
 mod explain;
 mod project;

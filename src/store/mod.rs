@@ -5,5 +5,5 @@
 
 mod disk;
 
-pub use disk::{DiskStore, FetchError};
+pub use disk::{DiskStore, FetchError, Flaw, read_object};
 pub(crate) use disk::{put_aside, rename_into};
