@@ -48,6 +48,7 @@ impl Backups {
         let manifest = self.manifest(name)?;
         let dest = self.destination(dest, overwrite)?;
         self.refuse_damage(name, &manifest)?;
+        dest.path.parent().map_or(Ok(()), fs::create_dir_all)?;
         let made = self.make(name, &manifest, &dest.beside, told).and_then(|()| {
             dest.put_in_place()?;
             Ok(())
@@ -147,7 +148,6 @@ impl Backups {
         })?;
         let parent = dest.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
-        fs::create_dir_all(parent)?;
         let path = parent.join(name);
         let beside_as = |end: &str| {
             let mut file = OsString::from(".");
