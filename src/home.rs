@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::base::clock::{self, Stopwatch};
+use crate::base::clock;
 use crate::base::fs::{self, Context as _};
 use crate::base::{Digest, FileError};
 use crate::event::Holder;
@@ -173,7 +173,7 @@ impl Home {
                 let patience = wait(holder.as_ref());
                 if patience == Duration::MAX {
                     file.lock().at("lock", &path)?;
-                } else if !free_within(&file, patience).at("lock", &path)? {
+                } else if !fs::lock_within(&file, patience, File::try_lock).at("lock", &path)? {
                     // Whoever has it now may be another one than before.
                     return Err(LockError::Busy(read_holder(&mut file).or(holder)));
                 }
@@ -244,6 +244,77 @@ pub struct Exposed {
 const CACHEDIR_TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n\
     # This folder is made by reprovm and can be made again.\n";
 
+/// The end of the name of a backup's manifest.
+const MANIFEST: &str = ".manifest";
+
+/// The names in a folder of backups.
+#[derive(Debug, Clone)]
+pub struct BackupDir(PathBuf);
+
+impl BackupDir {
+    pub fn new(folder: &Path) -> Self {
+        Self(folder.to_path_buf())
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// Shared by all backups: what a cache has as objects, and the records as objects too.
+    pub fn objects(&self) -> PathBuf {
+        self.0.join("objects")
+    }
+
+    pub fn object(&self, digest: &Digest) -> PathBuf {
+        object_in(&self.objects(), digest)
+    }
+
+    /// Objects in the making.
+    pub fn tmp(&self) -> PathBuf {
+        self.0.join("tmp")
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    /// A backup is there when this is.
+    pub fn manifest(&self, name: &str) -> PathBuf {
+        self.0.join(format!("{name}{MANIFEST}"))
+    }
+
+    /// The backup that a file in the folder is the manifest of.
+    pub fn name_of(file: &str) -> Option<&str> {
+        file.strip_suffix(MANIFEST)
+    }
+
+    /// Whether a file in the folder is a manifest in the making.
+    pub fn is_unfinished(file: &str) -> bool {
+        file.ends_with(".tmp") && file.contains(MANIFEST)
+    }
+}
+
+/// Where an object lies in a folder of objects, or a record in a folder of records.
+pub fn object_in(folder: &Path, digest: &Digest) -> PathBuf {
+    let hex = digest.hex();
+    folder.join(&hex[..2]).join(&hex[2..])
+}
+
+/// What lies in such a folder, sorted: names of another form are passed over. A folder that is
+/// not there holds nothing.
+pub fn objects_in(folder: &Path) -> Result<Vec<Digest>, FileError> {
+    let mut found = Vec::new();
+    for first in fs::names(folder)? {
+        if first.len() != 2 || !folder.join(&first).is_dir() {
+            continue;
+        }
+        let rest = fs::names(&folder.join(&first))?;
+        found.extend(rest.iter().filter_map(|rest| Digest::parse(&format!("{first}{rest}")).ok()));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
 /// Why there is no lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -267,27 +338,6 @@ pub enum Holding {
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
-}
-
-/// How long a holder is let alone between two tries.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// Whether the lock became ours in time. The kernel has no call that waits so long and no
-/// longer, so it is asked again and again.
-fn free_within(file: &File, patience: Duration) -> std::io::Result<bool> {
-    let watch = Stopwatch::start();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(true),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        let left = patience.saturating_sub(watch.elapsed());
-        if left.is_zero() {
-            return Ok(false);
-        }
-        std::thread::sleep(left.min(PAUSE));
-    }
 }
 
 /// What the file says of who has it. The number of the process is there, or nothing is.

@@ -4,14 +4,16 @@
 pub mod rotating;
 
 use std::ffi::{CString, OsStr};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use super::clock::Stopwatch;
 use super::text;
 
 pub mod beneath;
@@ -74,6 +76,21 @@ pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
     file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The names in a folder, sorted; names that are no UTF-8, which none of ours is, are passed over.
+/// A folder that is not there holds none.
+pub fn names(folder: &Path) -> Result<Vec<String>, FileError> {
+    let listing = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.at("list", folder)?,
+    };
+    let mut names = Vec::new();
+    for entry in listing {
+        names.extend(entry.at("list", folder)?.file_name().into_string());
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// A folder and those above it. Existing ones are fine.
@@ -177,6 +194,50 @@ pub fn write_atomic_with(
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// As [`write_atomic`], and the file outlives a power failure once this has returned.
+pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    write_atomic_with(path, |file| file.write_all(bytes).and_then(|()| file.sync_all()))?;
+    path.parent().map_or(Ok(()), sync)
+}
+
+/// Waits until a file, or the names in a folder, are on the disk.
+pub fn sync(path: &Path) -> Result<(), FileError> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    File::open(path).and_then(|file| file.sync_all()).at("write to the disk", path)
+}
+
+/// Waits until all that was written to the file system of `path` is on the disk: for many files
+/// far cheaper than one by one.
+pub fn sync_all(path: &Path) -> Result<(), FileError> {
+    let file = File::open(path).at("open", path)?;
+    nix::unistd::syncfs(&file).map_err(io::Error::from).at("write to the disk", path)
+}
+
+/// How long a holder of a lock is let alone between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Whether a lock became ours in time, by `File::try_lock` or `File::try_lock_shared`. The
+/// kernel has no call that waits so long and no longer, so it is asked again and again.
+pub fn lock_within(
+    file: &File,
+    patience: Duration,
+    lock: fn(&File) -> Result<(), TryLockError>,
+) -> io::Result<bool> {
+    let watch = Stopwatch::start();
+    loop {
+        match lock(file) {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let left = patience.saturating_sub(watch.elapsed());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        std::thread::sleep(left.min(PAUSE));
+    }
 }
 
 /// A path as the kernel takes it. A NUL byte inside is an error of input.

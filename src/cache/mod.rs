@@ -3,7 +3,7 @@
 //!
 //! Knows nothing of threads or of the order of tasks.
 
-mod bytes;
+pub(crate) mod bytes;
 pub mod expand;
 pub mod files;
 pub mod inputs;

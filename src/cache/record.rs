@@ -8,7 +8,7 @@ use super::bytes::{Reader, Writer};
 use super::recipe::Recipe;
 use crate::base::{Digest, FileError, Kind, RelPath, fs};
 use crate::event::Usage;
-use crate::home::Home;
+use crate::home::{self, Home};
 use crate::store;
 
 const MAGIC: &[u8; 8] = b"rvmrec\0\x01";
@@ -53,6 +53,13 @@ impl Record {
             out.digest(&output.digest);
         }
         Digest::of(&out.0)
+    }
+
+    /// The objects that a restore of it reads, each with its size.
+    pub fn objects(&self) -> impl Iterator<Item = (Digest, u64)> {
+        let outputs = self.outputs.iter().filter(|output| output.kind != Kind::Dir);
+        let log = (self.log_size > 0).then_some((self.log, self.log_size));
+        outputs.map(|output| (output.digest, output.size)).chain(log)
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -158,8 +165,20 @@ impl Records {
     }
 
     pub fn path(&self, key: &Digest) -> PathBuf {
-        let hex = key.hex();
-        self.folder.join(&hex[..2]).join(&hex[2..])
+        home::object_in(&self.folder, key)
+    }
+
+    /// The keys that have a record, sorted.
+    pub fn keys(&self) -> Result<Vec<Digest>, FileError> {
+        home::objects_in(&self.folder)
+    }
+
+    /// The record under a key as it is written, and what it says. An error says what is wrong.
+    pub fn load(&self, key: &Digest) -> Result<(Vec<u8>, Record), String> {
+        let bytes =
+            fs::read_regular(&self.path(key), MAX_BYTES).map_err(|error| error.to_string())?;
+        let record = Record::parse(&bytes, key)?;
+        Ok((bytes, record))
     }
 
     /// Looks under a key. What is damaged is set aside unless one may only `look`.

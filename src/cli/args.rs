@@ -238,6 +238,9 @@ pub(super) enum Verb {
     /// Verify, clean or count the cache
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Cache(CacheVerb),
+    /// Keep copies of the cache
+    #[command(subcommand, subcommand_help_heading = "Verbs")]
+    Backup(BackupVerb),
     /// Print or check settings
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Config(ConfigVerb),
@@ -262,6 +265,44 @@ pub(super) enum CacheVerb {
     Clean,
     /// Say how much is stored
     Stats,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BackupVerb {
+    /// Make a backup of the cache
+    Create {
+        name: String,
+        /// Trust what another backup holds, and copy only what is new
+        #[arg(long)]
+        incremental: bool,
+    },
+    /// Print what backups there are
+    List,
+    /// Print what is known of a backup
+    Info { name: String },
+    /// Read and prove all of a backup
+    Verify { name: String },
+    /// Make a folder for `--cache-dir` of a backup
+    Restore {
+        name: String,
+        dest: PathBuf,
+        /// Replace a cache that is there
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Remove a backup, and what no other needs
+    Delete { name: String },
+    /// Remove all but the newest backups
+    Cleanup {
+        /// How many are kept
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        keep: u32,
+    },
+    /// Print all that the manifests say, as JSON
+    ExportMetadata {
+        /// Of this backup [default: all]
+        name: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::event::Summary;
 use crate::ops::Error;
+use crate::ops::backup::BackupError;
 
 /// What the process exits with. An interrupted run exits with 128 and the signal's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +41,22 @@ pub(super) fn of_error(error: &Error) -> Code {
         Error::Dangerous(_) | Error::Exposed { .. } => Code::PermissionDenied,
         Error::File(error) => of_io(&error.source),
         Error::Cache { .. } => Code::CacheError,
+        Error::Backup(error) => of_backup(error),
         Error::System { source, .. } if source.kind() == io::ErrorKind::OutOfMemory => {
             Code::MemoryAlloc
         }
         Error::System { .. } => Code::SystemError,
+    }
+}
+
+fn of_backup(error: &BackupError) -> Code {
+    match error {
+        BackupError::BadName { .. }
+        | BackupError::Exists(_)
+        | BackupError::BadDestination { .. } => Code::InvalidArg,
+        BackupError::NoSuch { .. } | BackupError::NoCache { .. } => Code::FileNotFound,
+        BackupError::BadManifest { .. } | BackupError::Damaged { .. } => Code::CasError,
+        BackupError::Busy { .. } => Code::Timeout,
     }
 }
 
@@ -102,6 +115,10 @@ mod tests {
             (Error::Cache { path: PathBuf::new(), problem: String::new(), help: Vec::new() }, 8),
             (Error::Dangerous(Vec::new()), 12),
             (Error::Exposed { path: PathBuf::new(), problem: String::new(), help: Vec::new() }, 12),
+            (Error::Backup(BackupError::Exists(String::new())), 1),
+            (Error::Backup(BackupError::NoCache { path: PathBuf::new() }), 2),
+            (Error::Backup(BackupError::Damaged { name: String::new(), problems: Vec::new() }), 9),
+            (Error::Backup(BackupError::Busy { dir: PathBuf::new() }), 11),
             (system(io::ErrorKind::WouldBlock), 15),
             (system(io::ErrorKind::OutOfMemory), 4),
         ];

@@ -3,6 +3,7 @@
 //! Knows nothing of how anything is done; that is in `ops`.
 
 mod args;
+mod backup;
 mod build;
 mod completions;
 mod config;
@@ -33,6 +34,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
     if args.get(1).is_some_and(|arg| arg == "__guard") {
         return u8::try_from(ops::guard()).unwrap_or(Code::Unknown as u8);
     }
+    let args = backup::under_its_name(args);
     let recent = Recent::default();
     let command = args::shown(&args);
     crash::guarded(command.clone(), &recent, || run_guarded(args, command, &recent))
@@ -179,6 +181,7 @@ impl Failure {
 fn dispatch(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     match &cli.verb {
         Some(Verb::Explain(what)) => explain::run(&cli.flags, what, call),
+        Some(Verb::Backup(verb)) => backup::run(verb, &cli.flags, call),
         Some(Verb::Config(verb)) => config::run(verb, &cli.flags, call),
         // They need no settings, and were answered before those were read.
         Some(Verb::Completions { .. } | Verb::Man) => Ok(Code::Success as u8),

@@ -179,11 +179,11 @@ settings! {
     backup: Backup {
         /// The folder that holds them; relative to the project
         backup_dir: PathBuf = ".reprovm/backups", var "REPROVM_BACKUP_DIR";
-        /// How many of those made by themselves are kept
+        /// How many of those that runs make by themselves are kept
         max_backups: u64 = "10" in 1 to 100000;
         /// How they are compressed
         compression: Algorithm = "zstd";
-        /// Whether each run that succeeded makes one
+        /// Whether each run that succeeded and executed something makes one
         auto_backup: bool = "false", var "REPROVM_AUTO_BACKUP";
     }
 

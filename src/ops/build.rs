@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::ahead;
+use super::backup;
 use super::project::Project;
 use super::security;
 use super::types::{BuildOptions, Error, Report};
@@ -22,6 +23,17 @@ use crate::store::DiskStore;
 impl Project {
     /// Runs what must run; the observers are told. In a dry run nothing is written.
     pub fn build(
+        &self,
+        options: &BuildOptions,
+        observers: Vec<Box<dyn Observer>>,
+    ) -> Result<Report, Error> {
+        let mut report = self.build_locked(options, observers)?;
+        // The workspace is free again: a backup of its results needs no more than the cache.
+        report.problems.extend(backup::automatic(&report.summary, &options.config));
+        Ok(report)
+    }
+
+    fn build_locked(
         &self,
         options: &BuildOptions,
         observers: Vec<Box<dyn Observer>>,

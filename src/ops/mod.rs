@@ -3,6 +3,7 @@
 //! Knows nothing of the terminal, of flags or of exit codes.
 
 mod ahead;
+pub mod backup;
 mod build;
 mod danger;
 mod explain;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::backup::BackupError;
 use crate::base::{Diagnostic, Digest, FileError, TaskName};
 use crate::config::{Config, Environment};
 use crate::event::{Holder, MissReason, Summary};
@@ -117,6 +118,8 @@ pub enum Error {
     /// Another run has the workspace, and did not end in time.
     #[error("another run is at work in this project")]
     Busy { holder: Option<Holder> },
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The machine refused something that a run needs.
     #[error("cannot {what}")]
     System {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::base::digest::{CHUNK, read_some};
 use crate::base::fs::{self, Context as _};
 use crate::base::{Digest, FileError, Hasher, stat};
-use crate::home::Home;
+use crate::home::{self, Home};
 
 /// Up to this size a file is read whole before it is decided whether it must be written.
 const SMALL: u64 = 1 << 20;
@@ -43,8 +43,7 @@ impl DiskStore {
 
     /// Where the object lies, if it is there.
     pub fn path(&self, digest: &Digest) -> PathBuf {
-        let hex = digest.hex();
-        self.objects.join(&hex[..2]).join(&hex[2..])
+        home::object_in(&self.objects, digest)
     }
 
     /// Keeps the bytes.
@@ -99,16 +98,13 @@ impl DiskStore {
         length: u64,
         out: &mut impl Write,
     ) -> Result<(), FetchError> {
-        let (mut file, path) = self.open(digest, length)?;
-        let problem = match copy_hashing(&mut file, out) {
-            Ok((found, _)) if found == *digest => return Ok(()),
-            Ok(_) => "its bytes have another digest".to_owned(),
-            Err(CopyError::Read(error)) => error.to_string(),
-            Err(CopyError::Write(error)) => {
-                return Err(FileError::new("write a copy of", &path, error).into());
-            }
-        };
-        Err(self.set_aside(digest, path, problem))
+        let path = self.path(digest);
+        read_object(&path, digest, length, out).map_err(|flaw| match flaw {
+            Flaw::Missing => FetchError::Missing(*digest),
+            Flaw::Damaged(problem) => self.set_aside(digest, path, problem),
+            Flaw::Unreadable(error) => error.into(),
+            Flaw::Write(error) => FileError::new("write a copy of", &path, error).into(),
+        })
     }
 
     /// The object's bytes, verified.
@@ -116,34 +112,6 @@ impl DiskStore {
         let mut bytes = Vec::with_capacity(usize::try_from(length.min(SMALL)).unwrap_or(0));
         self.fetch(digest, length, &mut bytes)?;
         Ok(bytes)
-    }
-
-    fn open(&self, digest: &Digest, length: u64) -> Result<(File, PathBuf), FetchError> {
-        let path = self.path(digest);
-        // A fifo in the object's place must not hold us up, nor a link lead elsewhere.
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(&path);
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(FetchError::Missing(*digest));
-            }
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => {
-                return Err(self.set_aside(digest, path, "it is no regular file".to_owned()));
-            }
-            Err(error) => return Err(FileError::new("open", &path, error).into()),
-        };
-        let sig = stat::fstat(file.as_fd()).at("examine", &path)?;
-        if !sig.kind().is_file() {
-            return Err(self.set_aside(digest, path, format!("it is {}", sig.kind().noun())));
-        }
-        if sig.size != length {
-            let problem = format!("it has {} bytes instead of {length}", sig.size);
-            return Err(self.set_aside(digest, path, problem));
-        }
-        Ok((file, path))
     }
 
     /// Takes a damaged object out of the way, so that the next one who makes it can keep it.
@@ -169,6 +137,59 @@ impl DiskStore {
         }
         placed
     }
+}
+
+/// Why a file could not be read as the object that it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Flaw {
+    #[error("it is not there")]
+    Missing,
+    /// The file is there but is not the object.
+    #[error("{0}")]
+    Damaged(String),
+    #[error("{}", .0.source)]
+    Unreadable(FileError),
+    /// The bytes could not be passed on.
+    #[error("{0}")]
+    Write(io::Error),
+}
+
+/// Writes an object to `out`, which is worth nothing unless this succeeds. Changes nothing.
+pub fn read_object(
+    path: &Path,
+    digest: &Digest,
+    length: u64,
+    out: &mut impl Write,
+) -> Result<(), Flaw> {
+    let mut file = open_object(path, length)?;
+    match copy_hashing(&mut file, out) {
+        Ok((found, _)) if found == *digest => Ok(()),
+        Ok(_) => Err(Flaw::Damaged("its bytes have another digest".to_owned())),
+        Err(CopyError::Read(error)) => Err(Flaw::Damaged(error.to_string())),
+        Err(CopyError::Write(error)) => Err(Flaw::Write(error)),
+    }
+}
+
+fn open_object(path: &Path, length: u64) -> Result<File, Flaw> {
+    // A fifo in the object's place must not hold us up, nor a link lead elsewhere.
+    let opened =
+        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Flaw::Missing),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => {
+            return Err(Flaw::Damaged("it is no regular file".to_owned()));
+        }
+        Err(error) => return Err(Flaw::Unreadable(FileError::new("open", path, error))),
+    };
+    let sig = stat::fstat(file.as_fd()).at("examine", path).map_err(Flaw::Unreadable)?;
+    if !sig.kind().is_file() {
+        return Err(Flaw::Damaged(format!("it is {}", sig.kind().noun())));
+    }
+    if sig.size != length {
+        return Err(Flaw::Damaged(format!("it has {} bytes instead of {length}", sig.size)));
+    }
+    Ok(file)
 }
 
 /// Renames into a folder that may have to be made first. Whoever cleans the store may take an

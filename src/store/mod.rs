@@ -6,6 +6,6 @@
 mod disk;
 mod inspect;
 
-pub use disk::{DiskStore, FetchError};
+pub use disk::{DiskStore, FetchError, Flaw, read_object};
 pub(crate) use disk::{put_aside, rename_into};
 pub use inspect::{Inspected, inspect};

@@ -12,8 +12,9 @@ use crate::support::{
     Project, Tmpfs, assert_same_tree, assert_sound_objects, files_below, picture,
 };
 
-/// A task that makes little and one that makes more than a small file system holds.
-const LARGE: &str = "task large {\n  cmd = head -c 400000 /dev/zero | tr '\\0' x > large\n  outputs = large\n}\n\
+/// A task that makes little, and then one that makes more than a small file system holds: while
+/// that is tried there is no room for anything else.
+const LARGE: &str = "task large {\n  cmd = head -c 400000 /dev/zero | tr '\\0' x > large\n  deps = small\n  outputs = large\n}\n\
     task small {\n  cmd = echo words; cp in small\n  inputs = in\n  outputs = small\n}\n";
 
 fn large() -> Project {
@@ -36,8 +37,7 @@ fn a_cache_on_a_full_disk_costs_no_result_and_is_never_half_full() {
     let folder = project.outside().join("cache");
     fs::create_dir(&folder).expect("a folder");
     let Some(disk) = Tmpfs::mount(&folder, "256k") else { return };
-    // One at a time: while the large one is tried there is no room for the small one either.
-    let args = ["-j1", "--cache-dir", folder.to_str().expect("a path"), "manifest.txt"];
+    let args = ["--cache-dir", folder.to_str().expect("a path"), "manifest.txt"];
     for force in [&[][..], &["--force"]] {
         let run = project.json(args.iter().chain(force));
         run.success();

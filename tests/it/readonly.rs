@@ -39,7 +39,7 @@ task two {
 }
 ";
 
-const LOOKS: [&[&str]; 10] = [
+const LOOKS: [&[&str]; 12] = [
     &["--dry-run", "manifest.txt"],
     &["-n", "-f", "-V", "manifest.txt"],
     &["-n", "-o", "json", "--replay", "manifest.txt"],
@@ -50,6 +50,8 @@ const LOOKS: [&[&str]; 10] = [
     &["--graph", "-n", "manifest.txt"],
     &["explain", "manifest.txt", "one"],
     &["explain", "-o", "json", "manifest.txt", "two"],
+    &["backup", "list"],
+    &["backup", "export-metadata"],
 ];
 
 #[track_caller]

@@ -9,6 +9,9 @@ use crate::support::{Project, Run, Streams, Terminal, wait_until};
 type Scenario = fn();
 
 const SCENARIOS: &[(&str, Scenario)] = &[
+    ("backup.auto_backup", auto_backup),
+    ("backup.backup_dir", backup_dir),
+    ("backup.max_backups", max_backups),
     ("cache.cache_dir", cache_dir),
     ("execution.parallel_jobs", parallel_jobs),
     ("execution.retry_attempts", retry_attempts),
@@ -87,6 +90,35 @@ task b {
   cmd = touch b.up; i=0; until [ -e a.up ] || [ $i = 40 ]; do sleep 0.02; i=$((i+1)); done; [ -e a.up ] && touch met; rm b.up; true
 }
 ";
+
+/// The manifests in a folder of backups.
+fn backups(project: &Project, folder: &str) -> usize {
+    let names = std::fs::read_dir(project.path(folder)).into_iter().flatten();
+    let manifest = |path: std::path::PathBuf| path.extension().is_some_and(|end| end == "manifest");
+    names.filter(|entry| entry.as_ref().is_ok_and(|entry| manifest(entry.path()))).count()
+}
+
+fn auto_backup() {
+    let project = of(ONE);
+    run(&project, &[]).success();
+    assert_eq!(backups(&project, ".reprovm/backups"), 0);
+    run(&project, &["auto_backup=1", "force=1"]).success();
+    assert_eq!(backups(&project, ".reprovm/backups"), 1);
+}
+
+fn backup_dir() {
+    let project = of(ONE);
+    run(&project, &["auto_backup=1", "backup_dir=elsewhere"]).success();
+    assert_eq!((backups(&project, "elsewhere"), backups(&project, ".reprovm/backups")), (1, 0));
+}
+
+fn max_backups() {
+    let project = of(ONE);
+    for _ in 0..3 {
+        run(&project, &["auto_backup=1", "force=1", "max_backups=2"]).success();
+    }
+    assert_eq!(backups(&project, ".reprovm/backups"), 2);
+}
 
 fn cache_dir() {
     let project = of(ONE);

@@ -168,7 +168,7 @@ fn processes_in_the_project_are_seen_wherever_they_went() {
     let other = shell();
     assert!(project.processes().is_empty());
     let mut run = project.spawn(["-c", "setsid env -i /bin/sleep 1000 & echo up >&2; wait"]);
-    wait_until("both", || project.processes().len() == 2);
+    wait_until("both", || project.processes().len() == 2 && run.stderr_len() == 3);
     assert!(project.processes().contains(&run.pid()) && other.processes().is_empty());
     assert_eq!((run.stderr_len(), run.stderr_so_far().as_slice()), (3, b"up\n".as_slice()));
     run.signal(Signal::SIGKILL);
