@@ -18,9 +18,12 @@ struct Load {
     warm: bool,
 }
 
-const LOADS: [Load; 4] = [
+const LOADS: [Load; 7] = [
+    Load { name: "no-op", tasks: 100, rounds: 15, warm: true },
     Load { name: "no-op", tasks: 1_000, rounds: 15, warm: true },
     Load { name: "no-op", tasks: 10_000, rounds: 11, warm: true },
+    Load { name: "edit", tasks: 1_000, rounds: 11, warm: true },
+    Load { name: "edit", tasks: 10_000, rounds: 11, warm: true },
     Load { name: "cold", tasks: 1_000, rounds: 5, warm: false },
     Load { name: "restore", tasks: 1_000, rounds: 5, warm: true },
 ];
@@ -76,7 +79,10 @@ fn measure(load: Load, tools: &[Tool; 2]) -> String {
         for at in [round % 2, 1 - round % 2] {
             let folder = folders[at].path();
             // What one restores the other has to build again.
-            if load.name != "no-op" {
+            if load.name == "edit" {
+                fs::write(folder.join("src/0.txt"), format!("round {round}\n"))
+                    .expect("a writable folder");
+            } else if load.name != "no-op" {
                 fs::remove_dir_all(folder.join("out")).expect("outputs of the last round");
                 fs::create_dir(folder.join("out")).expect("a writable folder");
             }

@@ -4,7 +4,7 @@
 //! Whoever forms a key keeps the entries that went into it, and compares with them afterwards.
 //! Knows nothing of tasks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::CString;
 use std::fs::OpenOptions;
 use std::os::fd::AsFd as _;
@@ -49,6 +49,10 @@ pub enum Since {
     Touched,
     Changed,
 }
+
+/// A path with what a look at it shows; a path that ends in NUL stands for what the link at it
+/// leads to.
+pub type Watched = (Arc<[u8]>, Sig);
 
 #[derive(Debug, Clone, Copy)]
 enum Row {
@@ -284,17 +288,38 @@ impl Files {
         Ok(Since::Changed)
     }
 
-    /// What was looked at in this run and is there, with its path; none where a look at it would
-    /// not be sure to show the next change.
-    pub fn all_settled(&self) -> Option<Vec<(Arc<[u8]>, Sig)>> {
+    /// What was looked at in this run and is there, with its path, and whether that is all that is
+    /// known; none where a look at one would not be sure to show the next change.
+    pub fn all_settled(&self) -> Option<(Vec<Watched>, bool)> {
         let table = self.lock();
-        let rows = table.rows.iter().zip(&table.paths);
-        rows.filter_map(|(row, path)| match row {
-            Row::Settled(entry) if entry.kind() == Kind::Absent => None,
-            Row::Settled(entry) => Some(entry.trusted.then(|| (path.clone(), entry.sig))),
-            Row::Unknown | Row::Remembered(_) => None,
-        })
-        .collect()
+        let mut is_whole = true;
+        let mut all = Vec::with_capacity(table.rows.len());
+        for (row, path) in table.rows.iter().zip(&table.paths) {
+            match row {
+                Row::Settled(entry) if entry.kind() == Kind::Absent => {}
+                Row::Settled(entry) if entry.trusted => all.push((path.clone(), entry.sig)),
+                Row::Settled(_) => return None,
+                Row::Remembered(_) => is_whole = false,
+                Row::Unknown => {}
+            }
+        }
+        Some((all, is_whole))
+    }
+
+    /// Takes for settled what is remembered of all paths but these: someone has just looked at
+    /// every one of them.
+    pub fn settle_all_but(&self, changed: &HashSet<Vec<u8>>) {
+        let mut table = self.lock();
+        let Table { rows, paths, .. } = &mut *table;
+        for (row, path) in rows.iter_mut().zip(paths) {
+            if let Row::Remembered(entry) = *row
+                && entry.trusted
+                && entry.kind() != Kind::Absent
+                && !changed.contains(&path[..])
+            {
+                *row = Row::Settled(entry);
+            }
+        }
     }
 
     /// Notes that a folder is about to be listed, so that what is in it can be known to stand.

@@ -4,7 +4,7 @@
 //! It saves the manifest, the graph and the keys, and adds no way to be wrong: what it compares
 //! is what the long way compares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::CStr;
 use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use bytemuck::{Pod, Zeroable};
 
 use super::bytes::{Reader, Writer};
+use super::files::Watched;
 use super::inputs::find_tool;
 use crate::base::{Digest, FileError, Hasher, RelPath, Sig, fs, stat};
 use crate::config::Environment;
@@ -44,9 +45,9 @@ pub struct Tool {
 /// What must stand, in the making.
 #[derive(Debug, Default)]
 pub struct Standing {
-    /// Each path with what the look at it must show; a path that ends in NUL stands for what the
-    /// link at it leads to.
-    pub files: BTreeMap<Vec<u8>, Sig>,
+    pub files: Vec<Watched>,
+    /// Whether all that the state knows of is among the files.
+    pub is_whole: bool,
     /// Variables that tasks asked for.
     pub env: BTreeMap<String, Option<Vec<u8>>>,
     pub tools: Vec<Tool>,
@@ -88,15 +89,18 @@ struct FolderRow {
     first: u32,
 }
 
-/// The last part of a path, whether it stands for what the link there leads to, and the look.
-type Named<'a> = (&'a [u8], u32, Sig);
-
 impl Standing {
-    /// Writes it in one step.
-    pub fn write(&self, path: &Path, basis: &Digest, done: Done) -> Result<(), FileError> {
+    /// Writes it in one step. Nothing is written where a path should show two things at once.
+    pub fn write(mut self, path: &Path, basis: &Digest, done: Done) -> Result<(), FileError> {
+        self.files.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        self.files.dedup();
+        if self.files.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Ok(());
+        }
         fs::write_atomic(path, &self.to_bytes(basis, done))
     }
 
+    /// The files are sorted.
     fn to_bytes(&self, basis: &Digest, done: Done) -> Vec<u8> {
         let mut names = Vec::new();
         let mut folders: Vec<FolderRow> = Vec::new();
@@ -107,26 +111,25 @@ impl Standing {
             names.push(0);
             at
         };
-        let mut by_folder: BTreeMap<&[u8], Vec<Named<'_>>> = BTreeMap::new();
+        let mut last: Option<&[u8]> = None;
         for (path, sig) in &self.files {
             let (plain, followed) = match path.strip_suffix(&[0]) {
                 Some(plain) => (plain, 1),
-                None => (path.as_slice(), 0),
+                None => (&path[..], 0),
             };
             let (folder, name) = split(plain);
-            by_folder.entry(folder).or_default().push((name, followed, *sig));
-        }
-        for (folder, inside) in by_folder {
-            folders.push(FolderRow { name: add_name(folder), first: files.len() as u32 });
-            for (name, followed, sig) in inside {
-                files.push(FileRow { sig, name: add_name(name), followed });
+            if last != Some(folder) {
+                folders.push(FolderRow { name: add_name(folder), first: files.len() as u32 });
+                last = Some(folder);
             }
+            files.push(FileRow { sig: *sig, name: add_name(name), followed });
         }
         let mut out = Writer(MAGIC.to_vec());
         out.u32(0);
         out.digest(basis);
         out.u64(done.tasks);
         out.u64(done.saved_ms);
+        out.u8(u8::from(self.is_whole));
         out.u32(self.env.len() as u32);
         for (name, value) in &self.env {
             out.bytes(name.as_bytes());
@@ -157,6 +160,17 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// What [`split`] divided, with the NUL that stands for what a link leads to.
+fn join(folder: &[u8], name: &[u8], followed: bool) -> Vec<u8> {
+    let mut path = folder.to_vec();
+    if !folder.is_empty() && folder != b"/" {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path.extend(followed.then_some(0));
+    path
+}
+
 fn write_optional(out: &mut Writer, value: Option<&[u8]>) {
     out.u8(u8::from(value.is_some()));
     out.bytes(value.unwrap_or_default());
@@ -167,20 +181,41 @@ fn read_optional<'a>(from: &mut Reader<'a>) -> Option<Option<&'a [u8]>> {
     from.bytes().map(|bytes| is_there.then_some(bytes))
 }
 
-/// What there is to say of a run for which everything stands as it was; none where anything does
-/// not, or nothing is known.
-pub fn stands(
-    path: &Path,
+/// What a look at everything shows.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Stands(Done),
+    /// All of it was looked at, and these paths are not as they were.
+    Differs(Differences),
+    /// Nothing is known, or not enough.
+    Unknown,
+}
+
+/// The paths that differ. Of all others that the state knows nothing has changed, if `is_whole`.
+#[derive(Debug, PartialEq, Eq, Default)]
+pub struct Differences {
+    pub paths: HashSet<Vec<u8>>,
+    pub is_whole: bool,
+}
+
+/// Looks whether everything stands as it did, on `threads` threads.
+pub fn look(path: &Path, basis: &Digest, environment: &Environment, threads: usize) -> Verdict {
+    let Ok(bytes) = std::fs::read(path) else { return Verdict::Unknown };
+    verdict(&bytes, basis, environment, threads).unwrap_or(Verdict::Unknown)
+}
+
+fn verdict(
+    bytes: &[u8],
     basis: &Digest,
     environment: &Environment,
     threads: usize,
-) -> Option<Done> {
-    let bytes = std::fs::read(path).ok()?;
+) -> Option<Verdict> {
     let mut from = Reader(bytes.strip_prefix(MAGIC)?);
     if from.u32()? != crc32fast::hash(from.0) || from.digest()? != *basis {
         return None;
     }
     let done = Done { tasks: from.u64()?, saved_ms: from.u64()? };
+    let is_whole = from.u8()? == 1;
     for _ in 0..from.u32()? {
         let name = std::str::from_utf8(from.bytes()?).ok()?;
         let value = environment.get(name).map(std::ffi::OsStr::as_encoded_bytes);
@@ -194,7 +229,11 @@ pub fn stands(
         }
     }
     let table = Table { folders: from.bytes()?, files: from.bytes()?, names: from.bytes()? };
-    table.stands(threads).then_some(done)
+    let paths = table.differences(threads)?;
+    if paths.is_empty() {
+        return Some(Verdict::Stands(done));
+    }
+    Some(Verdict::Differs(Differences { paths: paths.into_iter().collect(), is_whole }))
 }
 
 fn tool_stands(from: &mut Reader<'_>, environment: &Environment) -> Option<bool> {
@@ -230,39 +269,50 @@ impl Table<'_> {
         CStr::from_bytes_until_nul(self.names.get(at as usize..)?).ok()
     }
 
-    /// Whether every file is as it was; looks at them on `threads` threads.
-    fn stands(&self, threads: usize) -> bool {
+    /// The paths that are not as they were; looks at them on `threads` threads. None: the table
+    /// is not whole.
+    fn differences(&self, threads: usize) -> Option<Vec<Vec<u8>>> {
         let count = self.files.len() / size_of::<FileRow>();
         let share = count.div_ceil(threads.max(1)).max(SHARE);
         std::thread::scope(|scope| {
             let others: Vec<_> = (share..count)
                 .step_by(share)
-                .map(|from| scope.spawn(move || self.part_stands(from..(from + share).min(count))))
+                .map(|from| scope.spawn(move || self.part(from..(from + share).min(count))))
                 .collect();
-            let first = self.part_stands(0..share.min(count)).unwrap_or(false);
-            // A thread that died has seen nothing.
-            others.into_iter().all(|other| other.join().ok().flatten().unwrap_or(false)) && first
+            let mut all = self.part(0..share.min(count));
+            for other in others {
+                // A thread that died has seen nothing.
+                let part = other.join().ok().flatten();
+                if let (Some(all), Some(part)) = (&mut all, &part) {
+                    all.extend_from_slice(part);
+                } else {
+                    all = None;
+                }
+            }
+            all
         })
     }
 
-    /// None: the table is not whole.
-    fn part_stands(&self, part: std::ops::Range<usize>) -> Option<bool> {
+    fn part(&self, part: std::ops::Range<usize>) -> Option<Vec<Vec<u8>>> {
         let folders = self.folders.len() / size_of::<FolderRow>();
         let mut at = self.folder_of(part.start, folders)?;
         let mut end = 0;
-        let mut folder = Folder::Here;
+        let (mut folder, mut path): (Folder, &CStr) = (Folder::Here, c"");
+        let mut different = Vec::new();
         for file in part {
             while file >= end {
-                folder = Folder::open(self.name(self.folder(at)?.name)?);
+                path = self.name(self.folder(at)?.name)?;
+                folder = Folder::open(path);
                 at += 1;
                 end = self.folder(at).map_or(usize::MAX, |next| next.first as usize);
             }
             let row = self.file(file)?;
-            if folder.look(self.name(row.name)?, row.followed == 1) != Some(row.sig) {
-                return Some(false);
+            let name = self.name(row.name)?;
+            if folder.look(name, row.followed == 1) != Some(row.sig) {
+                different.push(join(path.to_bytes(), name.to_bytes(), row.followed == 1));
             }
         }
-        Some(true)
+        Some(different)
     }
 
     /// The number of the folder that holds a file.
@@ -356,7 +406,7 @@ mod tests {
             let bytes = path.as_os_str().as_bytes().to_vec();
             let name = std::ffi::CString::new(bytes.clone()).expect("no NUL");
             let sig = stat::lstat_at(stat::HERE, &name).expect("a look");
-            standing.files.insert(bytes, sig);
+            standing.files.push((bytes.into(), sig));
         }
 
         fn file(&self) -> PathBuf {
@@ -364,7 +414,10 @@ mod tests {
         }
 
         fn stands(&self, environment: &Environment) -> Option<Done> {
-            stands(&self.file(), &self.basis, environment, 2)
+            match look(&self.file(), &self.basis, environment, 2) {
+                Verdict::Stands(done) => Some(done),
+                Verdict::Differs(_) | Verdict::Unknown => None,
+            }
         }
     }
 
@@ -375,12 +428,17 @@ mod tests {
             standing.write(&case.file(), &case.basis, DONE).expect("a writable folder");
             let none = Environment::default();
             assert_eq!(case.stands(&none), Some(DONE));
-            assert_eq!(stands(&case.file(), &Digest::of(b"other"), &none, 2), None);
+            assert_eq!(look(&case.file(), &Digest::of(b"other"), &none, 2), Verdict::Unknown);
             let at = count / 2;
             let path = case.folder.path().join(format!("d{}/{at}", at % 7));
             let held = case.folder.path().join("held");
             std::fs::rename(&path, &held).expect("a file");
-            assert_eq!(case.stands(&none), None, "{at} of {count} is gone");
+            let only = Differences {
+                paths: HashSet::from([path.as_os_str().as_bytes().to_vec()]),
+                is_whole: false,
+            };
+            let seen = look(&case.file(), &case.basis, &none, 2);
+            assert_eq!(seen, Verdict::Differs(only), "{at} of {count} is gone");
             std::fs::write(&path, "y").expect("a file");
             assert_eq!(case.stands(&none), None, "{at} of {count} is another");
             // Back again it has another time of change, so it has to be looked at.

@@ -9,24 +9,27 @@ use crate::event::Observer;
 use crate::observe::{
     Console, Detail, Failures, Graph, Json, LogEvents, Metrics, Progress, Recent, Stats,
 };
-use crate::ops::{self, BuildOptions, Location, Project};
+use crate::ops::{self, BuildOptions, FirstLook, Location, Project, Seen};
 
 pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let location = Location { manifest: cli.manifest.clone() };
     let options = options(&cli.flags, cli.targets.clone(), call);
-    let unchanged = if cli.flags.graph { None } else { ops::unchanged(&location, &options) };
     let (failures, kinds) = Failures::new();
     let panics = call.environment.panics_at("listener").then_some("task_started");
     let recent: Recent = call.recent.panicking_at(panics);
     let mut observers: Vec<Box<dyn Observer>> =
         vec![Box::new(failures), Box::new(LogEvents), Box::new(recent)];
-    let report = match unchanged {
-        Some(unchanged) => {
+    let report = match ops::first_look(&location, &options) {
+        FirstLook::Unchanged(unchanged) if !cli.flags.graph => {
             listeners(&cli.flags, call, None, &mut observers);
             unchanged.report(&options, observers)
         }
-        None => {
-            let project = Project::load_to_build(&location, &options)?;
+        first => {
+            let seen = match first {
+                FirstLook::Changed(seen) => seen,
+                FirstLook::Unchanged(_) => Seen::default(),
+            };
+            let project = Project::load_to_build(&location, &options, &seen)?;
             listeners(&cli.flags, call, progress(&cli.flags, call), &mut observers);
             if cli.flags.graph {
                 observers.push(graph(&project, cli, &call.screen)?);

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use super::build::threads;
+use super::standing::Seen;
 use super::types::BuildOptions;
 use crate::base::{FileError, Sig, fs, stat};
 use crate::cache::state::State;
@@ -22,14 +23,17 @@ type Stamp = [Sig; 2];
 
 impl Ahead {
     /// None: there is no state to read, or it cannot be looked at.
-    pub(super) fn read(manifest: &Path, options: &BuildOptions) -> Option<Self> {
+    pub(super) fn read(manifest: &Path, options: &BuildOptions, seen: &Seen) -> Option<Self> {
         let home = Home::new(Some(&options.config.cache.cache_dir));
         let read = stamp(&home, manifest).ok()?;
         if read[0] == Sig::ABSENT {
             return None;
         }
-        // One core is busy with the manifest.
         let state = load(&home, manifest, options, options.dry_run);
+        if let Seen(Some(differences)) = seen {
+            state.files.settle_all_but(&differences.paths);
+        }
+        // One core is busy with the manifest.
         state.files.look_at_all(threads().saturating_sub(1));
         Some(Self { state, read })
     }

@@ -17,7 +17,7 @@ mod upkeep;
 
 pub use project::Project;
 pub use settings::load_settings;
-pub use standing::{Unchanged, unchanged};
+pub use standing::{FirstLook, Seen, Unchanged, first_look};
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
 pub use upkeep::{
     CacheStats, Check, Checks, Cleaned, Fault, Flaw, Health, Status, Verified, cache_stats,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::ahead::Ahead;
+use super::standing::Seen;
 use super::types::{BuildOptions, Error, Location, TaskInfo};
 use crate::base::clock::{self, Stopwatch};
 use crate::base::nearest::nearest;
@@ -53,12 +54,16 @@ impl Project {
     }
 
     /// As [`Project::load`], and reads the state of the workspace meanwhile.
-    pub fn load_to_build(location: &Location, options: &BuildOptions) -> Result<Self, Error> {
+    pub fn load_to_build(
+        location: &Location,
+        options: &BuildOptions,
+        seen: &Seen,
+    ) -> Result<Self, Error> {
         let path = location.manifest.as_deref().unwrap_or(Path::new(DEFAULT));
         std::thread::scope(|scope| {
             let ahead = std::thread::Builder::new()
                 .name("state".into())
-                .spawn_scoped(scope, || Ahead::read(path, options));
+                .spawn_scoped(scope, || Ahead::read(path, options, seen));
             let mut project = Self::load(location)?;
             // A machine out of threads reads it later.
             let ahead = ahead.ok().and_then(|thread| thread.join().ok().flatten());

@@ -10,7 +10,7 @@ use super::types::{BuildOptions, Location, Report};
 use crate::base::clock::Stopwatch;
 use crate::base::{Digest, Sig, stat};
 use crate::cache::inputs::{self, Effort};
-use crate::cache::standing::{Basis, Done, Standing, Tool, stands};
+use crate::cache::standing::{Basis, Differences, Done, Standing, Tool, Verdict, look};
 use crate::cache::state::{Phase, State};
 use crate::event::{Emitter, Event, Observer};
 use crate::home::Home;
@@ -27,27 +27,52 @@ pub struct Unchanged {
     watch: Stopwatch,
 }
 
-/// Looks whether a run has anything to do, without reading the manifest. None: it has to be
-/// read; there may be something to do or not.
-pub fn unchanged(location: &Location, options: &BuildOptions) -> Option<Unchanged> {
+/// What a first look tells of a run.
+#[derive(Debug)]
+pub enum FirstLook {
+    Unchanged(Unchanged),
+    /// The manifest has to be read; there may be something to do or not. What was seen saves
+    /// looking again.
+    Changed(Seen),
+}
+
+/// What was seen of the files.
+#[derive(Debug, Default)]
+pub struct Seen(pub(super) Option<Differences>);
+
+/// Looks whether a run has anything to do, without reading the manifest.
+pub fn first_look(location: &Location, options: &BuildOptions) -> FirstLook {
     let config = &options.config;
     let asks = options.dry_run
         || config.execution.force
         || config.output.replay
         || config.security.validate_checksums;
     if asks {
-        return None;
+        return FirstLook::Changed(Seen::default());
     }
     let watch = Stopwatch::start();
     let manifest = location.manifest.as_deref().unwrap_or(Path::new(DEFAULT));
     let home = Home::new(Some(&config.cache.cache_dir));
     // What others may have written is not believed; the long way says so.
     if config.security.deny_dangerous || !matches!(home.exposed(), Ok(None)) {
-        return None;
+        return FirstLook::Changed(Seen::default());
     }
     let (path, basis) = place(&home, manifest, options);
-    let done = stands(&path, &basis, &options.environment, threads())?;
-    Some(Unchanged { done, manifest: manifest.display().to_string(), watch })
+    match look(&path, &basis, &options.environment, threads()) {
+        Verdict::Stands(done) => {
+            let manifest = manifest.display().to_string();
+            FirstLook::Unchanged(Unchanged { done, manifest, watch })
+        }
+        Verdict::Differs(differences) => {
+            // Of another state than was looked at then, nothing is known.
+            let state = [home.state(manifest), home.journal(manifest)];
+            let same = state
+                .iter()
+                .all(|path| !differences.paths.contains(path.as_os_str().as_encoded_bytes()));
+            FirstLook::Changed(Seen(Some(differences).filter(|all| same && all.is_whole)))
+        }
+        Verdict::Unknown => FirstLook::Changed(Seen::default()),
+    }
 }
 
 impl Unchanged {
@@ -128,31 +153,26 @@ impl Project {
             done.tasks += 1;
             done.saved_ms += add_task(&mut standing, task, state, options)?;
         }
+        let (files, is_whole) = state.files.all_settled()?;
+        (standing.files, standing.is_whole) = (files, is_whole);
         for (folder, entry) in state.files.listed().iter() {
             let mut path = folder.clone();
             path.push(0);
-            standing.files.insert(path, entry.trusted.then_some(entry.sig)?);
-        }
-        for (path, sig) in state.files.all_settled()? {
-            match standing.files.insert(path.to_vec(), sig) {
-                // It was another when it was listed.
-                Some(before) if before != sig => return None,
-                _ => {}
-            }
+            standing.files.push((path.into(), entry.trusted.then_some(entry.sig)?));
         }
         for source in &self.manifest.sources {
             let mut path = source.as_os_str().as_encoded_bytes().to_vec();
             path.push(0);
-            let sig = look(&path)?;
+            let sig = sig_of(&path)?;
             (sig.newest() < self.loaded_ns - TICK_NS).then_some(())?;
-            standing.files.insert(path, sig);
+            standing.files.push((path.into(), sig));
         }
         // With another state, or a journal of a run that did not come to its end, nothing of this
         // is known.
         for path in [home.state(&self.path), home.journal(&self.path)] {
             let path = path.as_os_str().as_encoded_bytes().to_vec();
-            let sig = look(&path)?;
-            standing.files.insert(path, sig);
+            let sig = sig_of(&path)?;
+            standing.files.push((path.into(), sig));
         }
         Some((standing, done))
     }
@@ -202,7 +222,7 @@ fn is_plain(input: &Input, state: &State) -> bool {
     state.files.settled(file).is_some_and(|entry| entry.kind().is_file())
 }
 
-fn look(path: &[u8]) -> Option<Sig> {
+fn sig_of(path: &[u8]) -> Option<Sig> {
     let followed = path.last() == Some(&0);
     let name = std::ffi::CString::new(path.strip_suffix(&[0]).unwrap_or(path)).ok()?;
     let look = if followed { stat::follow_at } else { stat::lstat_at };

@@ -147,11 +147,11 @@ fn an_output_folder_on_another_file_system_is_filled_by_copying() {
 
 // D7.
 #[test]
-fn a_folder_of_twenty_thousand_files_is_kept_and_restored() {
+fn a_folder_of_ten_thousand_files_is_kept_and_restored() {
     let project = Project::new();
     // In memory, where making and removing them costs the machine little.
     let disk = Tmpfs::mount(project.root(), "512m");
-    let count = if disk.is_some() { 20_000 } else { 2_000 };
+    let count = if disk.is_some() { 10_000 } else { 2_000 };
     project.manifest(&format!(
         "task t {{\n  cmd = mkdir -p out && cd out && seq 1 {count} | split -l 1 -a 4 - f\n  \
          outputs = out\n}}\n"
