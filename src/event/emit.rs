@@ -5,9 +5,9 @@
 //! that a slow terminal holds up no task; what finds the queue full is dropped and counted.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ impl Listeners {
 
 enum Mode {
     Inline,
-    Threaded { sender: SyncSender<Stamped>, thread: JoinHandle<Listeners> },
+    Threaded { sender: Sender<Stamped>, waiting: Arc<AtomicUsize>, thread: JoinHandle<Listeners> },
 }
 
 struct Inner {
@@ -103,12 +103,15 @@ impl Emitter {
     pub fn go_async(&self) {
         let mut inner = self.lock();
         let Some(listeners) = inner.listeners.take() else { return };
-        let (sender, receiver) = mpsc::sync_channel(QUEUE);
+        // A channel with a bound takes all of its memory at once: megabytes, and milliseconds.
+        let (sender, receiver) = mpsc::channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let taken = Arc::clone(&waiting);
         match thread::Builder::new()
             .name("events".into())
-            .spawn(move || deliver_all(listeners, &receiver))
+            .spawn(move || deliver_all(listeners, &receiver, &taken))
         {
-            Ok(thread) => inner.mode = Mode::Threaded { sender, thread },
+            Ok(thread) => inner.mode = Mode::Threaded { sender, waiting, thread },
             // Without the thread the observers are gone with the closure; nothing can be shown,
             // and the engine goes on. The only cause is a machine out of threads.
             Err(_) => inner.mode = Mode::Inline,
@@ -123,12 +126,15 @@ impl Emitter {
         let stamped =
             Stamped { seq: inner.seq, time_ns: clock::now_ns(), run: inner.run.clone(), event };
         match &inner.mode {
-            Mode::Threaded { sender, .. } => {
+            Mode::Threaded { sender, waiting, .. } => {
                 // The end of a run must arrive, however slow the terminal is.
-                if matches!(stamped.event, Event::RunFinished { .. }) {
-                    let _ = sender.send(stamped);
-                } else if let Err(TrySendError::Full(_)) = sender.try_send(stamped) {
+                let is_end = matches!(stamped.event, Event::RunFinished { .. });
+                if waiting.load(Ordering::Relaxed) >= QUEUE && !is_end {
                     self.dropped.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    waiting.fetch_add(1, Ordering::Relaxed);
+                    // Whoever takes them ends only after this.
+                    let _ = sender.send(stamped);
                 }
             }
             Mode::Inline => {
@@ -153,7 +159,7 @@ impl Emitter {
         };
         let listeners = match mode {
             Mode::Inline => listeners,
-            Mode::Threaded { sender, thread } => {
+            Mode::Threaded { sender, thread, .. } => {
                 drop(sender);
                 thread.join().ok()
             }
@@ -185,8 +191,13 @@ impl Drop for Emitter {
     }
 }
 
-fn deliver_all(mut listeners: Listeners, receiver: &Receiver<Stamped>) -> Listeners {
+fn deliver_all(
+    mut listeners: Listeners,
+    receiver: &Receiver<Stamped>,
+    waiting: &AtomicUsize,
+) -> Listeners {
     while let Ok(event) = receiver.recv() {
+        waiting.fetch_sub(1, Ordering::Relaxed);
         listeners.deliver(&event);
     }
     listeners
@@ -195,5 +206,47 @@ fn deliver_all(mut listeners: Listeners, receiver: &Receiver<Stamped>) -> Listen
 impl fmt::Debug for Emitter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Emitter")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Is held up by its first event until it is told to go on.
+    struct Slow(mpsc::Receiver<()>, Arc<AtomicUsize>);
+
+    impl Observer for Slow {
+        fn observe(&mut self, _: &Stamped) -> Result<(), String> {
+            if self.1.fetch_add(1, Ordering::SeqCst) == 0 {
+                self.0.recv().map_err(|error| error.to_string())?;
+            }
+            Ok(())
+        }
+
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+    }
+
+    #[test]
+    fn what_a_slow_listener_has_no_room_for_is_dropped_and_counted() {
+        let (go_on, held) = mpsc::channel();
+        let seen = Arc::new(AtomicUsize::new(0));
+        let slow = Slow(held, Arc::clone(&seen));
+        let emitter = Emitter::new("r".into(), vec![Box::new(slow)]);
+        emitter.go_async();
+        // One is with the listener, or is the first of those that wait.
+        for _ in 0..QUEUE + 100 {
+            emitter.emit(Event::CancelRequested { signal: 2 });
+        }
+        let summary = emitter.summary(Duration::ZERO);
+        emitter.emit(Event::RunFinished { summary });
+        go_on.send(()).expect("it listens");
+        let problems = emitter.finish();
+        let seen = seen.load(Ordering::SeqCst);
+        assert!((QUEUE + 1..=QUEUE + 2).contains(&seen), "{seen}");
+        let dropped = QUEUE + 101 - seen;
+        assert_eq!(problems, [format!("{dropped} events were dropped: a listener was too slow")]);
     }
 }
