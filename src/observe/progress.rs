@@ -60,6 +60,10 @@ impl Progress {
         let ticking = Arc::clone(&shared);
         // A machine out of threads shows no progress.
         let ticker = thread::Builder::new().name("progress".into()).spawn(move || ticking.tick());
+        if ticker.is_err() {
+            // Nothing would be passed on by time alone.
+            shared.lock().end();
+        }
         Self { shared, ticker: ticker.ok(), early: None }
     }
 
@@ -142,7 +146,7 @@ pub struct Above(Arc<Shared>);
 
 impl Write for Above {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().above(bytes)?;
+        self.0.lock().above(bytes, clock::now_ns())?;
         Ok(bytes.len())
     }
 

@@ -76,9 +76,14 @@ fn the_documents_lines_work_as_they_stand() {
         "--jobs 16 --max-cpu 60 --max-memory 8192 manifest.txt",
         "--health-check --list-tasks",
         "--force --clean-cache --metrics ci-metrics.json --log-file ci.log manifest.txt",
+        "--force --clean-cache --metrics ci-metrics.json --log-file ci.log manifest.txt",
+        "--verbose --jobs 8 --compress --stats manifest.txt",
+        "--health-check --list-tasks",
         "manifest.txt",
     ];
     for line in lines {
-        hello().run(line.split(' ')).success();
+        let mut project = hello();
+        project.env("REPROVM_WEBHOOK_URL", "https://hooks.slack.com/services/none");
+        project.run(line.split(' ')).success();
     }
 }

@@ -558,3 +558,25 @@ fn the_example_file_can_be_used_as_it_is_and_with_every_line_in_force() {
     project.run(["config", "check", "in-force.conf"]).success().stderr_lacks("there is no");
     assert_eq!(count, shown(&project, &[]).len());
 }
+
+#[test]
+fn every_example_of_the_page_can_be_used() {
+    let page = include_str!("../../docs/configuration.md");
+    let project = Project::new();
+    let mut examples = 0;
+    for block in page.split("\n```").skip(1).step_by(2) {
+        let (kind, text) = block.split_once('\n').expect("a kind of text and the text");
+        let name = match kind {
+            "ini" => "example.conf",
+            "toml" => "example.toml",
+            other => panic!("a block of `{other}`"),
+        };
+        project.file(name, text);
+        let check = project.run(["config", "check", name]);
+        check.success().stderr_lacks("there is no").stdout_has(&format!("`{name}` can be used"));
+        let jobs = project.run(["-c", name, "config", "get", "parallel_jobs"]);
+        jobs.success().stdout("8\n");
+        examples += 1;
+    }
+    assert_eq!(examples, 3);
+}

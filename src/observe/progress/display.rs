@@ -13,6 +13,11 @@ use super::frame::{self, Size, Style};
 /// To the line's begin, and away with all from there on.
 pub(super) const ERASE: &[u8] = b"\r\x1b[J";
 
+/// Lines that follow each other within this time go out together, with one drawing for all.
+const APART_NS: i64 = 100_000_000;
+/// So many bytes go out at once in any case.
+const MOST_HELD: usize = 64 * 1024;
+
 /// What the display is drawn on, and how large that is now.
 pub(super) struct Terminal {
     pub(super) out: Box<dyn Write + Send>,
@@ -26,6 +31,9 @@ pub(super) struct Display {
     pub(super) fold: Fold,
     /// What stands on the screen; empty where nothing does.
     drawn: Vec<u8>,
+    /// Text to be written above it, and when text last was.
+    held: Vec<u8>,
+    passed_ns: i64,
     /// Text was written that ends within a line: nothing is drawn until that line is closed.
     open_line: bool,
     ended: bool,
@@ -34,15 +42,28 @@ pub(super) struct Display {
 impl Display {
     pub(super) fn new(terminal: Terminal, style: Style) -> Self {
         let fold = Fold::default();
-        Self { terminal, style, fold, drawn: Vec::new(), open_line: false, ended: false }
+        Self {
+            terminal,
+            style,
+            fold,
+            drawn: Vec::new(),
+            held: Vec::new(),
+            passed_ns: i64::MIN / 2,
+            open_line: false,
+            ended: false,
+        }
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.ended
     }
 
-    /// Draws what is to be seen now, if that has changed.
+    /// Draws what is to be seen now, if that has changed, below the text that was held back.
     pub(super) fn draw(&mut self, now_ns: i64) {
+        if !self.held.is_empty() && self.pass_on(now_ns).is_err() {
+            // The terminal is gone; whoever has something to say will notice.
+            self.ended = true;
+        }
         if self.ended || self.open_line {
             return;
         }
@@ -53,23 +74,33 @@ impl Display {
         }
         match self.write(&frame) {
             Ok(()) => self.drawn = frame,
-            // The terminal is gone; whoever has something to say will notice.
             Err(_) => self.ended = true,
         }
     }
 
-    /// Writes text above the display.
-    pub(super) fn above(&mut self, text: &[u8]) -> io::Result<()> {
+    /// Writes text above the display: at once, or where much comes in a short time, with the next
+    /// drawing.
+    pub(super) fn above(&mut self, text: &[u8], now_ns: i64) -> io::Result<()> {
+        let Some(last) = text.last() else { return Ok(()) };
+        self.held.extend_from_slice(text);
+        let soon = now_ns - self.passed_ns < APART_NS;
+        if soon && !self.ended && *last == b'\n' && self.held.len() < MOST_HELD {
+            return Ok(());
+        }
+        self.pass_on(now_ns)
+    }
+
+    fn pass_on(&mut self, now_ns: i64) -> io::Result<()> {
+        self.passed_ns = now_ns;
+        let text = std::mem::take(&mut self.held);
         let Some(last) = text.last() else { return Ok(()) };
         self.open_line = *last != b'\n';
-        if self.drawn.is_empty() && !self.ended {
-            return self.write(text);
+        if self.drawn.is_empty() {
+            return self.write(&text);
         }
         let mut all = Vec::with_capacity(ERASE.len() + text.len() + self.drawn.len());
-        if !self.drawn.is_empty() {
-            all.extend_from_slice(ERASE);
-        }
-        all.extend_from_slice(text);
+        all.extend_from_slice(ERASE);
+        all.extend_from_slice(&text);
         if self.open_line {
             self.drawn.clear();
         } else {
@@ -81,10 +112,12 @@ impl Display {
     /// Erases the display for good. Text may still be written.
     pub(super) fn end(&mut self) {
         self.ended = true;
+        // Where the terminal is gone there is nothing to clean, and nobody to tell.
         if !std::mem::take(&mut self.drawn).is_empty() {
-            // Where the terminal is gone there is nothing to clean.
             let _ = self.write(ERASE);
         }
+        let passed_ns = self.passed_ns;
+        let _ = self.pass_on(passed_ns);
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -52,12 +52,30 @@ fn it_is_written_only_when_it_has_changed() {
 #[test]
 fn a_line_goes_above_it_in_one_piece() {
     let (mut display, screen) = waiting();
-    display.above(b"one\n").expect("room in memory");
+    display.above(b"one\n", 0).expect("room in memory");
     assert_eq!(screen.take(), "one\n", "before anything is drawn");
     display.draw(0);
     screen.take();
-    display.above(b"two\n").expect("room in memory");
+    display.above(b"two\n", APART_NS).expect("room in memory");
     assert_eq!(screen.take(), format!("\r\x1b[Jtwo\n{BAR}"));
+}
+
+#[test]
+fn lines_that_come_fast_go_out_together() {
+    let (mut display, screen) = waiting();
+    display.draw(0);
+    display.above(b"one\n", 0).expect("room in memory");
+    screen.take();
+    for _ in 0..3 {
+        display.above(b"more\n", APART_NS - 1).expect("room in memory");
+    }
+    assert_eq!(screen.take(), "");
+    display.draw(APART_NS);
+    let written = screen.take();
+    assert!(written.starts_with("\r\x1b[Jmore\nmore\nmore\n"), "{written:?}");
+    display.above(b"last\n", APART_NS + 1).expect("room in memory");
+    display.end();
+    assert_eq!(screen.take(), "\r\x1b[Jlast\n");
 }
 
 #[test]
@@ -65,10 +83,10 @@ fn it_stays_away_while_a_line_is_open() {
     let (mut display, screen) = waiting();
     display.draw(0);
     screen.take();
-    display.above(b"half a").expect("room in memory");
+    display.above(b"half a", 0).expect("room in memory");
     display.draw(1_000_000_000);
     assert_eq!(screen.take(), "\r\x1b[Jhalf a");
-    display.above(b" line\n").expect("room in memory");
+    display.above(b" line\n", 2_000_000_000).expect("room in memory");
     display.draw(0);
     assert_eq!(screen.take(), format!(" line\n{BAR}"));
 }
@@ -82,7 +100,7 @@ fn once_ended_it_never_comes_back() {
     display.end();
     display.draw(0);
     assert_eq!(screen.take(), "\r\x1b[J");
-    display.above(b"summary\n").expect("room in memory");
+    display.above(b"summary\n", 0).expect("room in memory");
     assert_eq!(screen.take(), "summary\n");
 }
 
