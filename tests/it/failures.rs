@@ -177,3 +177,15 @@ fn a_failed_task_is_not_remembered_as_done() {
     project.json(["manifest.txt"]).executed_nothing();
     assert_eq!((project.read("out"), project.read("user")), ("1".into(), "1".into()));
 }
+
+#[test]
+fn a_failed_task_is_told_of_a_variable_that_it_named_and_did_not_get() {
+    let mut project = Project::new();
+    project.env("MY_TOKEN", "1").manifest("task need {\n  cmd = test -n \"$MY_TOKEN\"\n}\n");
+    project.run(["manifest.txt"]).code(6).stderr_has(
+        "help: the command names `MY_TOKEN`, which is set here but not passed: \
+         add `pass_env = MY_TOKEN`",
+    );
+    project.manifest("task need {\n  cmd = test -n \"$MY_TOKEN\"\n  pass_env = MY_TOKEN\n}\n");
+    project.run(["manifest.txt"]).success();
+}
