@@ -6,6 +6,7 @@
 mod attempt;
 mod drive;
 mod dry;
+mod keep;
 mod lookup;
 mod refusal;
 pub mod schedule;

@@ -221,9 +221,7 @@ impl Worker<'_> {
         {
             let recipe = job.recipe.clone();
             let record = Record { recipe, outputs, log, log_size, usage };
-            if let Err(error) = bench.records.put(&job.key, &record) {
-                bench.degraded(&error);
-            }
+            bench.keep_record(task, &job.key, &record);
         }
         let duration_ms = usage.duration_ms;
         let row = TaskRow { key: job.key, result, duration_ms, phase, made, ..TaskRow::default() };

@@ -19,6 +19,7 @@ impl Event {
             Self::TaskFinished { .. } => "task_finished",
             Self::TaskSkipped { .. } => "task_skipped",
             Self::TaskNotSaved { .. } => "task_not_saved",
+            Self::TaskNotReproducible { .. } => "task_not_reproducible",
             Self::CacheDamaged { .. } => "cache_damaged",
             Self::CacheDegraded { .. } => "cache_degraded",
             Self::SecurityViolation { .. } => "security_violation",
@@ -42,6 +43,7 @@ impl Event {
             | Self::TaskFinished { task, .. }
             | Self::TaskSkipped { task, .. }
             | Self::TaskNotSaved { task, .. }
+            | Self::TaskNotReproducible { task, .. }
             | Self::SecurityViolation { task, .. }
             | Self::TaskPlanned { task, .. } => Some(task),
             Self::RunStarted { .. }

@@ -90,6 +90,15 @@ pub enum Event {
         task: TaskName,
         changes: Vec<InputChange>,
     },
+    /// The task made these outputs otherwise than the record says that has the same key: not all
+    /// that decides its result is declared, or it depends on chance or time.
+    TaskNotReproducible {
+        task: TaskName,
+        key: Digest,
+        outputs: Vec<String>,
+        /// Whether the record holds the new result now; else it holds that which was there first.
+        replaced: bool,
+    },
     /// Something in the cache was not as it should be; it was set aside, and the run goes on.
     CacheDamaged {
         what: String,

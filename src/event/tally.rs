@@ -49,6 +49,7 @@ impl Tally {
             | Event::TaskStarted { .. }
             | Event::TaskOutput { .. }
             | Event::TaskNotSaved { .. }
+            | Event::TaskNotReproducible { .. }
             | Event::CacheDamaged { .. }
             | Event::CacheDegraded { .. }
             | Event::SecurityViolation { .. }

@@ -394,6 +394,10 @@ impl<W: Write + Send> Observer for Console<W> {
                 let changes = words::changes(changes, self.limit());
                 self.warn(format!("`{task}`: result kept but not saved: {changes}"))
             }
+            Event::TaskNotReproducible { task, outputs, replaced, .. } => {
+                let outputs = words::names(outputs, self.limit());
+                self.warn(words::not_reproducible(task, &outputs, *replaced))
+            }
             Event::CacheDamaged { what, path, problem } => {
                 self.warn(words::damage(what, path, problem))
             }

@@ -193,6 +193,20 @@ pub fn signal(number: i32) -> String {
         .map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().to_owned())
 }
 
+/// Names in quotation marks, at most so many.
+pub fn names(names: &[String], limit: usize) -> String {
+    list(names.iter().map(String::as_str), limit)
+}
+
+/// What a task with the same key made before and now differs in `outputs`.
+pub fn not_reproducible(task: &TaskName, outputs: &str, replaced: bool) -> String {
+    let kept = if replaced { "the new result" } else { "the first result" };
+    format!(
+        "`{task}` is not reproducible: with the same key it made different {outputs} than before; \
+         the cache keeps {kept}. Declare what else it reads, or say `cache = off`"
+    )
+}
+
 /// Something in the cache was not as it should be.
 pub fn damage(what: &str, path: &str, problem: &str) -> String {
     format!("{} {}: {}; set aside", shown(what.as_bytes()), quoted(path), shown(problem.as_bytes()))

@@ -68,3 +68,56 @@ fn a_run_of_another_project_inside_a_task_works() {
     project.json(["manifest.txt"]).executed_nothing();
     project.json(["-C", "sub"]).executed_nothing();
 }
+
+/// A task that is different each time it runs, in two checkouts with one cache.
+const BY_CHANCE: &str = "task t {\n  cmd = touch up; until test -e go; do sleep 0.02; done; \
+                         cat /proc/sys/kernel/random/uuid > out; echo same > same\n  \
+                         outputs = out same\n}\n";
+
+// T7.
+#[test]
+fn two_results_under_one_key_are_told_and_the_first_stays() {
+    let cache = Project::new();
+    let shared = format!("--cache-dir={}", cache.root().display());
+    let [slow, quick] = [Project::new(), Project::new()];
+    let start = |project: &Project| {
+        project.manifest(BY_CHANCE);
+        let run = project.spawn_json([shared.as_str(), "manifest.txt"]);
+        wait_until("the command", || project.exists("up"));
+        run
+    };
+    let runs = (start(&slow), start(&quick));
+    quick.file("go", "");
+    let first = runs.1.wait();
+    assert!(first.success().events_of("task_not_reproducible").is_empty());
+    slow.file("go", "");
+    let second = runs.0.wait();
+    let told = second.success().events_of("task_not_reproducible");
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["task"], "t");
+    assert_eq!(told[0]["outputs"], serde_json::json!(["out"]));
+    assert_eq!(told[0]["replaced"], false);
+    // What was made stands until it is lost; what comes back then is the first.
+    assert_ne!(slow.read("out"), quick.read("out"));
+    slow.json([shared.as_str(), "manifest.txt"]).success().executed_nothing();
+    assert_ne!(slow.read("out"), quick.read("out"));
+    slow.remove("out");
+    slow.json([shared.as_str(), "manifest.txt"]).success().executed_nothing();
+    assert_eq!(slow.read("out"), quick.read("out"));
+}
+
+#[test]
+fn a_forced_run_that_makes_something_else_says_so_and_replaces_it() {
+    let project = Project::new();
+    project.file("go", "").manifest(BY_CHANCE);
+    project.run(["manifest.txt"]).success().stderr_lacks("reproducible");
+    let before = project.read("out");
+    project.run(["--force", "manifest.txt"]).success().stderr_has(
+        "`t` is not reproducible: with the same key it made different `out` than before",
+    );
+    let after = project.read("out");
+    assert_ne!(before, after);
+    project.remove("out");
+    project.json(["manifest.txt"]).success().executed_nothing();
+    assert_eq!(project.read("out"), after);
+}

@@ -66,6 +66,7 @@ fn log(event: &Event) {
         | Event::TaskFinished { .. }
         | Event::TaskSkipped { .. }
         | Event::TaskNotSaved { .. }
+        | Event::TaskNotReproducible { .. }
         | Event::SecurityViolation { .. }
         | Event::TaskPlanned { .. } => log_task(event),
     }
@@ -99,6 +100,11 @@ fn log_task(event: &Event) {
         Event::TaskNotSaved { task, changes } => {
             let changes = words::changes(changes, MAX);
             warn!(target: RUN, %task, changes, "result of the task is not saved");
+        }
+        Event::TaskNotReproducible { task, key, outputs, replaced } => {
+            let key = key.hex();
+            let outputs = words::names(outputs, MAX);
+            warn!(target: RUN, %task, key, outputs, replaced, "task is not reproducible");
         }
         Event::SecurityViolation { task, violation, refused } => {
             let problem = words::violation(task, violation);
