@@ -49,6 +49,12 @@ impl Graph {
         Self { names, ..Self::from_deps(deps) }
     }
 
+    /// As [`Graph::new`], where the dependencies of each task are known, sorted and each once.
+    pub fn of_tasks(manifest: &Manifest, deps: Vec<Vec<TaskId>>) -> Self {
+        let names = manifest.tasks.iter().map(|task| task.name.clone());
+        Self { names: names.zip(ids(deps.len())).collect(), ..Self::from_deps(deps) }
+    }
+
     /// From the dependencies of each task, sorted and each once.
     pub fn from_deps(deps: Vec<Vec<TaskId>>) -> Self {
         let mut dependents = vec![Vec::new(); deps.len()];

@@ -74,6 +74,11 @@ impl Home {
         self.root.join("state").join(format!("{}-{hex}.standing", manifest_id(manifest)))
     }
 
+    /// The manifest as it was last understood.
+    pub fn compiled(&self, manifest: &Path) -> PathBuf {
+        self.root.join("state").join(format!("{}.compiled", manifest_id(manifest)))
+    }
+
     /// What happened since the state was written.
     pub fn journal(&self, manifest: &Path) -> PathBuf {
         self.root.join("state").join(format!("{}.journal", manifest_id(manifest)))

@@ -8,6 +8,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::text;
 
 /// The longest path that the kernel takes, its closing NUL counted.
@@ -17,7 +19,8 @@ pub const NAME_MAX: usize = 255;
 
 /// A path relative to the project's root, normalised: no `.`, no `..`, no empty component.
 /// The root itself is the empty path.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
 pub struct RelPath(Box<[u8]>);
 
 /// Why a text is no path inside the project.
@@ -35,6 +38,21 @@ pub enum PathError {
     Nul,
     #[error("the path is longer than {PATH_MAX} bytes, or one of its names than {NAME_MAX}")]
     TooLong,
+}
+
+impl From<RelPath> for Vec<u8> {
+    fn from(path: RelPath) -> Self {
+        path.0.into()
+    }
+}
+
+/// The root is the empty path here.
+impl TryFrom<Vec<u8>> for RelPath {
+    type Error = PathError;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, PathError> {
+        if bytes.is_empty() { Ok(Self::root()) } else { Self::parse(&bytes) }
+    }
 }
 
 impl RelPath {

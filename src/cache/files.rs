@@ -4,8 +4,9 @@
 //! Whoever forms a key keeps the entries that went into it, and compares with them afterwards.
 //! Knows nothing of tasks.
 
+mod look;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::CString;
 use std::fs::OpenOptions;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -14,8 +15,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::base::fs::{self, Context as _};
+use self::look::{fine_device, followed, is_coarse, is_followed, look, shown_path};
+use crate::base::fs::Context as _;
 use crate::base::{Digest, FileError, Kind, Sig, clock, stat};
+
+pub use look::is_older;
 
 /// A path in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +72,8 @@ struct Table {
     index: HashMap<Arc<[u8]>, FileId>,
     paths: Vec<Arc<[u8]>>,
     rows: Vec<Row>,
+    /// What was said in this run and was not known before.
+    news: Vec<FileId>,
 }
 
 impl Table {
@@ -101,10 +107,6 @@ pub struct Files {
     /// Whether what earlier runs knew counts for nothing.
     distrusts: bool,
 }
-
-/// Clocks of file systems tick every 10 ms at worst, or every second or two on old ones.
-const TICK_NS: i64 = 20_000_000;
-const COARSE_TICK_NS: i64 = 2_000_000_000;
 
 impl Files {
     /// Empty. In `probe_in` a file may be made for a moment, to see how fine the clock is.
@@ -345,7 +347,27 @@ impl Files {
     /// Says what the path holds from now on.
     pub fn put(&self, id: FileId, entry: Entry) {
         self.changed.store(true, Ordering::Relaxed);
-        self.lock().rows[id.0 as usize] = Row::Settled(entry);
+        let mut table = self.lock();
+        table.rows[id.0 as usize] = Row::Settled(entry);
+        table.news.push(id);
+    }
+
+    /// What was learned in this run, each path once.
+    pub fn news(&self) -> Vec<(Arc<[u8]>, Entry)> {
+        let mut table = self.lock();
+        let mut news = std::mem::take(&mut table.news);
+        news.sort_unstable();
+        news.dedup();
+        let known = news.into_iter().filter_map(|id| match table.rows[id.0 as usize] {
+            Row::Settled(entry) => Some((table.paths[id.0 as usize].clone(), entry)),
+            Row::Unknown | Row::Remembered(_) => None,
+        });
+        known.collect()
+    }
+
+    /// Whether the path is in the table.
+    pub fn has(&self, path: &[u8]) -> bool {
+        self.lock().index.contains_key(path)
     }
 
     /// The path has to be looked at again.
@@ -401,73 +423,12 @@ impl Files {
     /// Whether a write after the moment `hashed` must show in the signature: the file is older
     /// than a tick of its clock, or the kernel gives each write that follows a look a new time.
     pub fn is_trusted(&self, sig: &Sig, hashed: i64) -> bool {
-        let coarse = sig.mtime % 1_000_000_000 == 0 && sig.ctime % 1_000_000_000 == 0;
-        let tick = if coarse { COARSE_TICK_NS } else { TICK_NS };
-        if sig.newest().saturating_add(tick) < hashed {
+        if is_older(sig, hashed) {
             return true;
         }
         let fine = *self.fine_device.get_or_init(|| self.probe_in.as_deref().and_then(fine_device));
-        !coarse && fine == Some(sig.dev)
+        !is_coarse(sig) && fine == Some(sig.dev)
     }
-}
-
-/// The name under which the table keeps what a link leads to; no path holds a NUL.
-fn followed(path: &[u8]) -> Vec<u8> {
-    let mut name = path.to_vec();
-    name.push(0);
-    name
-}
-
-fn is_followed(path: &[u8]) -> bool {
-    path.last() == Some(&0)
-}
-
-/// For file work and for messages.
-fn shown_path(path: &[u8]) -> PathBuf {
-    let plain = path.strip_suffix(&[0]).unwrap_or(path);
-    if plain.is_empty() {
-        PathBuf::from(".")
-    } else {
-        PathBuf::from(std::ffi::OsStr::from_bytes(plain))
-    }
-}
-
-fn look(path: &[u8]) -> std::io::Result<Sig> {
-    let plain = path.strip_suffix(&[0]).unwrap_or(path);
-    let name = if plain.is_empty() { &b"."[..] } else { plain };
-    let mut buffer = [0_u8; 256];
-    let owned;
-    let name = if name.len() < buffer.len() {
-        buffer[..name.len()].copy_from_slice(name);
-        std::ffi::CStr::from_bytes_until_nul(&buffer).expect("the buffer is longer than the name")
-    } else {
-        owned = CString::new(name).map_err(std::io::Error::other)?;
-        owned.as_c_str()
-    };
-    if is_followed(path) {
-        stat::follow_at(stat::HERE, name)
-    } else {
-        stat::lstat_at(stat::HERE, name)
-    }
-}
-
-/// The device of the folder if a write right after a look always shows there, as with the
-/// multigrain timestamps of Linux 6.13 (Documentation/filesystems/multigrain-ts.rst).
-fn fine_device(folder: &Path) -> Option<u32> {
-    use std::io::Write as _;
-    let path = folder.join(fs::unique_name());
-    let mut file = fs::create_new(&path).ok()?;
-    let mut look = || {
-        file.write_all(b"x").ok()?;
-        stat::fstat(file.as_fd()).ok()
-    };
-    let times: Option<Vec<Sig>> = (0..5).map(|_| look()).collect();
-    let _ = fs::remove_file(&path);
-    let times = times?;
-    times
-        .windows(2)
-        .all(|pair| pair[0].ctime < pair[1].ctime && pair[0].mtime < pair[1].mtime)
-        .then(|| times[0].dev)
 }
 
 #[cfg(test)]

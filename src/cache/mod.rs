@@ -4,6 +4,7 @@
 //! Knows nothing of threads or of the order of tasks.
 
 pub(crate) mod bytes;
+pub mod compiled;
 pub mod expand;
 pub mod files;
 pub mod inputs;

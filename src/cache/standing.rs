@@ -5,9 +5,10 @@
 //! is what the long way compares.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -90,6 +91,23 @@ struct FolderRow {
 }
 
 impl Standing {
+    /// As it was written, if it is whole and of this basis.
+    pub fn read(path: &Path, basis: &Digest) -> Option<(Self, Done)> {
+        let bytes = std::fs::read(path).ok()?;
+        let (mut from, done, is_whole) = open(&bytes, basis)?;
+        let mut standing = Self { is_whole, ..Self::default() };
+        for _ in 0..from.u32()? {
+            let name = std::str::from_utf8(from.bytes()?).ok()?.to_owned();
+            standing.env.insert(name, read_optional(&mut from)?.map(<[u8]>::to_vec));
+        }
+        for _ in 0..from.u32()? {
+            standing.tools.push(read_tool(&mut from)?);
+        }
+        let table = Table { folders: from.bytes()?, files: from.bytes()?, names: from.bytes()? };
+        standing.files = table.watched()?;
+        Some((standing, done))
+    }
+
     /// Writes it in one step. Nothing is written where a path should show two things at once.
     pub fn write(mut self, path: &Path, basis: &Digest, done: Done) -> Result<(), FileError> {
         self.files.sort_unstable_by(|one, other| one.0.cmp(&other.0));
@@ -137,7 +155,7 @@ impl Standing {
         }
         out.u32(self.tools.len() as u32);
         for tool in &self.tools {
-            out.bytes(tool.cwd.as_path().as_os_str().as_encoded_bytes());
+            out.bytes(tool.cwd.as_bytes());
             write_optional(&mut out, tool.own_path.as_deref().map(str::as_bytes));
             out.bytes(tool.name.as_bytes());
             out.bytes(tool.found.as_os_str().as_encoded_bytes());
@@ -210,12 +228,7 @@ fn verdict(
     environment: &Environment,
     threads: usize,
 ) -> Option<Verdict> {
-    let mut from = Reader(bytes.strip_prefix(MAGIC)?);
-    if from.u32()? != crc32fast::hash(from.0) || from.digest()? != *basis {
-        return None;
-    }
-    let done = Done { tasks: from.u64()?, saved_ms: from.u64()? };
-    let is_whole = from.u8()? == 1;
+    let (mut from, done, is_whole) = open(bytes, basis)?;
     for _ in 0..from.u32()? {
         let name = std::str::from_utf8(from.bytes()?).ok()?;
         let value = environment.get(name).map(std::ffi::OsStr::as_encoded_bytes);
@@ -224,7 +237,9 @@ fn verdict(
         }
     }
     for _ in 0..from.u32()? {
-        if !tool_stands(&mut from, environment)? {
+        let Tool { cwd, own_path, name, found } = read_tool(&mut from)?;
+        let now = find_tool(cwd.as_path(), own_path.as_deref(), &name, environment);
+        if now != Some(found) {
             return None;
         }
     }
@@ -236,14 +251,23 @@ fn verdict(
     Some(Verdict::Differs(Differences { paths: paths.into_iter().collect(), is_whole }))
 }
 
-fn tool_stands(from: &mut Reader<'_>, environment: &Environment) -> Option<bool> {
-    let cwd = RelPath::parse(from.bytes()?).ok()?;
-    let own_path = read_optional(from)?;
-    let own_path = own_path.map(std::str::from_utf8).transpose().ok()?;
-    let name = std::str::from_utf8(from.bytes()?).ok()?;
-    let found = from.bytes()?;
-    let now = find_tool(cwd.as_path(), own_path, name, environment);
-    Some(now.is_some_and(|now| now.as_os_str().as_encoded_bytes() == found))
+/// What comes before the variables.
+fn open<'a>(bytes: &'a [u8], basis: &Digest) -> Option<(Reader<'a>, Done, bool)> {
+    let mut from = Reader(bytes.strip_prefix(MAGIC)?);
+    if from.u32()? != crc32fast::hash(from.0) || from.digest()? != *basis {
+        return None;
+    }
+    let done = Done { tasks: from.u64()?, saved_ms: from.u64()? };
+    let is_whole = from.u8()? == 1;
+    Some((from, done, is_whole))
+}
+
+fn read_tool(from: &mut Reader<'_>) -> Option<Tool> {
+    let cwd = RelPath::try_from(from.bytes()?.to_vec()).ok()?;
+    let own_path = read_optional(from)?.map(std::str::from_utf8).transpose().ok()?;
+    let name = std::str::from_utf8(from.bytes()?).ok()?.to_owned();
+    let found = OsStr::from_bytes(from.bytes()?).into();
+    Some(Tool { cwd, own_path: own_path.map(str::to_owned), name, found })
 }
 
 /// The rows as they lie in the file.
@@ -315,6 +339,25 @@ impl Table<'_> {
         Some(different)
     }
 
+    /// All of it, as it was written.
+    fn watched(&self) -> Option<Vec<Watched>> {
+        let count = self.files.len() / size_of::<FileRow>();
+        let mut all = Vec::with_capacity(count);
+        let (mut at, mut end, mut path): (usize, usize, &CStr) = (0, 0, c"");
+        for file in 0..count {
+            while file >= end {
+                path = self.name(self.folder(at)?.name)?;
+                at += 1;
+                end = self.folder(at).map_or(usize::MAX, |next| next.first as usize);
+            }
+            let row = self.file(file)?;
+            let name = self.name(row.name)?;
+            let path = join(path.to_bytes(), name.to_bytes(), row.followed == 1);
+            all.push((path.into(), row.sig));
+        }
+        Some(all)
+    }
+
     /// The number of the folder that holds a file.
     fn folder_of(&self, file: usize, folders: usize) -> Option<usize> {
         let (mut low, mut high) = (0, folders);
@@ -345,9 +388,7 @@ impl Folder {
         if path.is_empty() {
             return Self::Here;
         }
-        let path = Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(
-            path.to_bytes(),
-        ));
+        let path = Path::new(OsStr::from_bytes(path.to_bytes()));
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         match OpenOptions::new().read(true).custom_flags(flags).open(path) {
             Ok(file) => Self::Open(file.into()),
@@ -375,8 +416,6 @@ impl Folder {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "the tests edit files")]
 mod tests {
-    use std::os::unix::ffi::OsStrExt as _;
-
     use super::*;
 
     struct Case {

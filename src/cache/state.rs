@@ -3,22 +3,26 @@
 //!
 //! Whatever cannot be read is as if it had never been written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bytes::{Reader, Writer};
 use super::files::{Entry, FileId, Files};
 use super::outputs::Made;
 use super::record::Output;
 use crate::base::fs;
+use crate::base::pattern::folder_ends;
 use crate::base::{Digest, FileError, Kind, RelPath, Sig, TaskName};
 
 const MAGIC: &[u8; 8] = b"rvmwst\0\x01";
 /// More than any real state, less than could hurt.
 const MAX_BYTES: u64 = 8 << 30;
+
+/// An entry takes so many bytes.
+const ENTRY: usize = size_of::<Sig>() + 32 + 1;
 
 /// What is remembered of a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,6 +72,24 @@ pub struct State {
     tasks: Mutex<HashMap<TaskName, TaskRow>>,
     journal: Mutex<Journal>,
     path: PathBuf,
+    /// Only some tasks and files were read: what is new stays in the journal.
+    is_part: bool,
+}
+
+/// What is wanted of a state.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    pub tasks: HashSet<TaskName>,
+    /// With all that lies in them.
+    pub paths: HashSet<Vec<u8>>,
+}
+
+impl Wanted {
+    fn has(&self, path: &[u8]) -> bool {
+        let path = path.strip_suffix(&[0]).unwrap_or(path);
+        folder_ends(path).any(|end| self.paths.contains(&path[..end]))
+            || self.paths.contains(&b""[..])
+    }
 }
 
 #[derive(Debug)]
@@ -103,14 +125,39 @@ impl State {
         let found = journal.symlink_metadata().is_ok();
         if let Ok(bytes) = fs::read_regular(&journal, MAX_BYTES) {
             let frames = replay(&bytes, &files, &mut tasks);
-            tracing::info!(frames, "journal of a run that did not end was replayed");
+            tracing::debug!(frames, "journal was replayed");
         }
         Self {
             files,
             tasks: Mutex::new(tasks),
             journal: Mutex::new(Journal::Unopened { path: journal, found }),
             path,
+            is_part: false,
         }
+    }
+
+    /// Reads the wanted part of the state and of the journal. None: not all of it can be believed.
+    pub fn load_part(
+        path: PathBuf,
+        journal: PathBuf,
+        probe_in: Option<PathBuf>,
+        wanted: &Wanted,
+    ) -> Option<Self> {
+        let files = Files::new(probe_in);
+        let mut tasks = HashMap::new();
+        read_part(&fs::read_regular(&path, MAX_BYTES).ok()?, &files, &mut tasks, wanted)?;
+        let found = journal.symlink_metadata().is_ok();
+        if found {
+            replay(&fs::read_regular(&journal, MAX_BYTES).ok()?, &files, &mut tasks);
+            tasks.retain(|name, _| wanted.tasks.contains(name));
+        }
+        Some(Self {
+            files,
+            tasks: Mutex::new(tasks),
+            journal: Mutex::new(Journal::Unopened { path: journal, found }),
+            path,
+            is_part: true,
+        })
     }
 
     fn tasks(&self) -> MutexGuard<'_, HashMap<TaskName, TaskRow>> {
@@ -134,13 +181,8 @@ impl State {
             out.bytes(&self.files.path(id));
         });
         let made = row.made.iter().map(|made| made.file);
-        let known: Vec<(FileId, Entry)> =
-            made.filter_map(|id| self.files.settled(id).map(|entry| (id, entry))).collect();
-        out.u32(u32::try_from(known.len()).expect("fewer than 4 billion files"));
-        for (id, entry) in known {
-            out.bytes(&self.files.path(id));
-            write_entry(&mut out, &entry);
-        }
+        let known = made.filter_map(|id| Some((self.files.path(id), self.files.settled(id)?)));
+        write_entries(&mut out, &known.collect::<Vec<_>>());
         self.tasks().insert(task.clone(), row);
         self.note(&out.0);
     }
@@ -171,8 +213,11 @@ impl State {
     }
 
     /// Replaces the state on disk and ends the journal, if anything is new: a task did something,
-    /// or files were hashed again.
+    /// or files were hashed again. Of a part only the journal is brought up to date.
     pub fn save(&self) -> Result<(), FileError> {
+        if self.is_part {
+            return self.save_part();
+        }
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         let path = match &*journal {
             Journal::Unopened { found: false, .. } if !self.files.changed() => return Ok(()),
@@ -190,6 +235,23 @@ impl State {
         Ok(())
     }
 
+    fn save_part(&self) -> Result<(), FileError> {
+        let news = self.files.news();
+        if !news.is_empty() {
+            let mut out = Writer::default();
+            out.bytes(b"");
+            write_entries(&mut out, &news);
+            self.note(&out.0);
+        }
+        match &*self.journal.lock().unwrap_or_else(PoisonError::into_inner) {
+            Journal::Broken { path } => {
+                let source = std::io::Error::other("not all of it could be written");
+                Err(FileError::new("write", path, source))
+            }
+            Journal::Unopened { .. } | Journal::Open { .. } => Ok(()),
+        }
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         let known = self.files.known();
         let mut out = Writer(MAGIC.to_vec());
@@ -197,7 +259,7 @@ impl State {
         // Files that are gone are left out, unless a task made them.
         let tasks = self.tasks();
         let mut numbers: HashMap<FileId, u32> = HashMap::with_capacity(known.len());
-        let made: std::collections::HashSet<FileId> =
+        let made: HashSet<FileId> =
             tasks.values().flat_map(|row| row.made.iter().map(|made| made.file)).collect();
         let count_at = out.0.len();
         out.u32(0);
@@ -228,6 +290,14 @@ impl State {
         let check = crc32fast::hash(&out.0[MAGIC.len() + 4..]);
         out.0[MAGIC.len()..MAGIC.len() + 4].copy_from_slice(&check.to_le_bytes());
         out.0
+    }
+}
+
+fn write_entries(out: &mut Writer, entries: &[(Arc<[u8]>, Entry)]) {
+    out.u32(u32::try_from(entries.len()).expect("fewer than 4 billion files"));
+    for (path, entry) in entries {
+        out.bytes(path);
+        write_entry(out, entry);
     }
 }
 
@@ -318,28 +388,90 @@ fn read_state(bytes: &[u8], files: &Files, tasks: &mut HashMap<TaskName, TaskRow
     Some(())
 }
 
+/// As [`read_state`], of what is wanted.
+fn read_part(
+    bytes: &[u8],
+    files: &Files,
+    tasks: &mut HashMap<TaskName, TaskRow>,
+    wanted: &Wanted,
+) -> Option<()> {
+    let mut from = Reader(bytes.strip_prefix(MAGIC)?);
+    if from.u32()? != crc32fast::hash(from.0) {
+        return None;
+    }
+    let count = from.u32()?;
+    let mut numbered = Vec::new();
+    for _ in 0..count {
+        let path = from.bytes()?;
+        let entry = from.take(ENTRY)?;
+        if wanted.has(path) {
+            files.remember(path, read_entry(&mut Reader(entry))?);
+        }
+        numbered.push((path, entry));
+    }
+    for _ in 0..from.u32()? {
+        let name = from.bytes()?;
+        let name = std::str::from_utf8(name).ok()?;
+        if wanted.tasks.contains(name) {
+            let row = read_row(&mut from, &mut |from| {
+                let &(path, entry) = numbered.get(from.u32()? as usize)?;
+                let id = files.remember(path, read_entry(&mut Reader(entry))?);
+                Some((id, RelPath::parse(path).ok()?))
+            })?;
+            tasks.insert(TaskName::parse(name).ok()?, row);
+        } else {
+            skip_row(&mut from)?;
+        }
+    }
+    Some(())
+}
+
+/// Goes past what [`read_row`] would read of the state.
+fn skip_row(from: &mut Reader<'_>) -> Option<()> {
+    from.take(32 + 32 + 8 + 1 + 8)?;
+    let made = from.u32()? as usize;
+    from.take(made.checked_mul(4 + 1 + 4 + 8 + 32 + 1)?)?;
+    for _ in 0..from.u32()? {
+        from.bytes()?;
+    }
+    Some(())
+}
+
 /// Takes what the journal says up to the first frame that is not whole; says how many it took.
 fn replay(bytes: &[u8], files: &Files, tasks: &mut HashMap<TaskName, TaskRow>) -> usize {
     let mut from = Reader(bytes);
     let mut frames = 0;
     while let Some(frame) = next_frame(&mut from) {
-        let mut from = Reader(frame);
-        let Some((name, row)) = read_name(&mut from).zip(read_row(&mut from, &mut |from| {
-            let path = from.bytes()?;
-            Some((files.intern(path), RelPath::parse(path).ok()?))
-        })) else {
-            return frames;
-        };
-        for _ in 0..from.u32().unwrap_or(0) {
-            let Some((path, entry)) = from.bytes().zip(read_entry(&mut from)) else {
-                return frames;
-            };
-            files.remember(path, entry);
+        if replay_frame(Reader(frame), files, tasks).is_none() {
+            break;
         }
-        tasks.insert(name, row);
         frames += 1;
     }
     frames
+}
+
+/// A frame is of a task and the files that it made, or of files alone, without a name.
+fn replay_frame(
+    mut from: Reader<'_>,
+    files: &Files,
+    tasks: &mut HashMap<TaskName, TaskRow>,
+) -> Option<()> {
+    let name = std::str::from_utf8(from.bytes()?).ok()?;
+    let row = match name {
+        "" => None,
+        name => {
+            let row = read_row(&mut from, &mut |from| {
+                let path = from.bytes()?;
+                Some((files.intern(path), RelPath::parse(path).ok()?))
+            })?;
+            Some((TaskName::parse(name).ok()?, row))
+        }
+    };
+    for _ in 0..from.u32()? {
+        files.remember(from.bytes()?, read_entry(&mut from)?);
+    }
+    tasks.extend(row);
+    Some(())
 }
 
 fn next_frame<'a>(from: &mut Reader<'a>) -> Option<&'a [u8]> {
@@ -420,6 +552,52 @@ mod tests {
             let found = load(folder.path()).row(&name()).map(|row| row.duration_ms);
             assert_eq!(found, expected, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_part_has_what_is_wanted_and_adds_to_the_journal() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let state = load(folder.path());
+        let other = TaskName::parse("other").expect("a good name");
+        state.set_row(&name(), row(&state));
+        state.set_row(&other, TaskRow { duration_ms: 1, ..TaskRow::default() });
+        let sig = Sig { size: 1, mode: 0o100_644, ..Sig::ABSENT };
+        let put = |state: &State, path: &[u8], digest: Digest| {
+            state.files.put(state.files.intern(path), Entry { sig, digest, trusted: true });
+        };
+        for path in [&b"src/b"[..], b"more\0", b"far"] {
+            put(&state, path, Digest::of(path));
+        }
+        state.save().expect("a writable folder");
+        let part = |state: &State| -> Vec<String> {
+            let mut known: Vec<_> = state.files.known();
+            known.sort_by(|one, two| one.1.cmp(&two.1));
+            known.iter().map(|(_, path, _)| String::from_utf8_lossy(path).into_owned()).collect()
+        };
+        let load_part = || {
+            let paths = [b"src".to_vec(), b"more".to_vec()].into();
+            let wanted = Wanted { tasks: [name()].into(), paths };
+            let (state, journal) = (folder.path().join("state"), folder.path().join("journal"));
+            State::load_part(state, journal, None, &wanted).expect("a whole state")
+        };
+        let some = load_part();
+        assert_eq!(part(&some), ["more\0", "out/a.o", "src/b"]);
+        assert_eq!(some.row(&name()).map(|row| row.duration_ms), Some(7));
+        assert_eq!(some.row(&other), None);
+        // What is new in the part is there for both from then on.
+        some.set_row(&name(), TaskRow { duration_ms: 9, ..row(&some) });
+        put(&some, b"src/b", Digest::of(b"2"));
+        some.save().expect("a writable folder");
+        let (again, whole) = (load_part(), load(folder.path()));
+        for state in [&again, &whole] {
+            assert_eq!(state.row(&name()).map(|row| row.duration_ms), Some(9));
+            let known = state.files.known();
+            let entry = known.iter().find(|(_, path, _)| &path[..] == b"src/b").expect("it");
+            assert_eq!(entry.2.digest, Digest::of(b"2"));
+        }
+        assert_eq!(whole.row(&other).map(|row| row.duration_ms), Some(1));
+        whole.save().expect("a writable folder");
+        assert!(!folder.path().join("journal").exists());
     }
 
     #[test]

@@ -7,9 +7,10 @@ use super::screen::Screen;
 use super::{Call, Failure, exit, list, screen};
 use crate::event::Observer;
 use crate::observe::{
-    Console, Detail, Failures, Graph, Json, LogEvents, Metrics, Progress, Recent, Stats,
+    Console, Detail, FailureKinds, Failures, Graph, Json, LogEvents, Metrics, Progress, Recent,
+    Stats,
 };
-use crate::ops::{self, BuildOptions, FirstLook, Location, Project, Seen};
+use crate::ops::{self, BuildOptions, FirstLook, Location, Project, Report, Seen, Slice};
 
 pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let location = Location { manifest: cli.manifest.clone() };
@@ -29,6 +30,12 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
                 FirstLook::Changed(seen) => seen,
                 FirstLook::Unchanged(_) => Seen::default(),
             };
+            if !cli.flags.graph
+                && let Some(slice) = Slice::find(&location, &options, &seen)
+            {
+                listeners(&cli.flags, call, progress(&cli.flags, call), &mut observers);
+                return Ok(ended(&slice.build(&options, observers)?, &kinds, call));
+            }
             let project = Project::load_to_build(&location, &options, &seen)?;
             listeners(&cli.flags, call, progress(&cli.flags, call), &mut observers);
             if cli.flags.graph {
@@ -40,10 +47,15 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
             report
         }
     };
+    Ok(ended(&report, &kinds, call))
+}
+
+/// Says what went wrong beside the tasks, and gives the exit code.
+fn ended(report: &Report, kinds: &FailureKinds, call: &Call) -> u8 {
     for problem in &report.problems {
         call.screen.warning(problem);
     }
-    Ok(exit::of_run(&report.summary, kinds.only_timeouts()))
+    exit::of_run(&report.summary, kinds.only_timeouts())
 }
 
 pub(super) fn options(flags: &Flags, targets: Vec<String>, call: &Call) -> BuildOptions {

@@ -22,6 +22,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::{Diagnostic, FileError, Place, RelPath, TaskName};
 
 pub use source::Sources;
@@ -85,14 +87,14 @@ impl Manifest {
 }
 
 /// At most `depth` tasks of a pool run at a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     pub name: String,
     pub depth: u32,
 }
 
 /// Where a thing stands: which of the sources, and the bytes from `start` to `end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Span {
     pub source: u32,
     pub start: u32,
@@ -100,14 +102,14 @@ pub struct Span {
 }
 
 /// A value and its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spanned<T> {
     pub value: T,
     pub span: Span,
 }
 
 /// One entry of `inputs`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Input {
     /// A file, or a folder with all that is in it.
     Path(RelPath),
@@ -119,7 +121,7 @@ pub enum Input {
 }
 
 /// One task, every field checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Task {
     pub name: TaskName,
     pub span: Span,

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::ahead;
 use super::backup;
+use super::earlier::{self, Part};
 use super::project::Project;
 use super::security;
 use super::types::{BuildOptions, Error, Report};
@@ -20,6 +20,16 @@ use crate::exec::Runner;
 use crate::home::{self, Home, Lock, LockError};
 use crate::store::DiskStore;
 
+/// What a run has in hand when it begins.
+pub(super) struct Ready {
+    pub needed: Vec<bool>,
+    pub home: Home,
+    pub state: State,
+    /// Where only a part of all tasks is looked at.
+    pub part: Option<Part>,
+    pub _lock: Option<Lock>,
+}
+
 impl Project {
     /// Runs what must run; the observers are told. In a dry run nothing is written.
     pub fn build(
@@ -27,8 +37,17 @@ impl Project {
         options: &BuildOptions,
         observers: Vec<Box<dyn Observer>>,
     ) -> Result<Report, Error> {
-        let mut report = self.build_locked(options, observers)?;
-        // The workspace is free again: a backup of its results needs no more than the cache.
+        let report = self.build_locked(options, observers);
+        self.after(report, options)
+    }
+
+    /// The workspace is free again: a backup of its results needs no more than the cache.
+    pub(super) fn after(
+        &self,
+        report: Result<Report, Error>,
+        options: &BuildOptions,
+    ) -> Result<Report, Error> {
+        let mut report = report?;
         report.problems.extend(backup::automatic(&report.summary, &options.config));
         Ok(report)
     }
@@ -47,10 +66,21 @@ impl Project {
             self.refuse_dangers(&emitter)?;
         }
         security::refuse_exposed(&home, &emitter)?;
-        let _lock = lock(&home, options, &emitter)?;
+        let lock = lock(&home, options, &emitter)?;
         let state = self.state(&home, options);
-        let plan = self.plan(&needed);
         self.refuse_missing(&needed, &state)?;
+        self.perform(Ready { needed, home, state, part: None, _lock: lock }, options, &emitter)
+    }
+
+    /// The run itself, once nothing speaks against it.
+    pub(super) fn perform(
+        &self,
+        ready: Ready,
+        options: &BuildOptions,
+        emitter: &Emitter,
+    ) -> Result<Report, Error> {
+        let Ready { needed, home, state, part, _lock } = ready;
+        let plan = self.plan(&needed);
         let (store, records) = (DiskStore::new(&home), Records::new(&home));
         let bench = Bench {
             plan,
@@ -60,14 +90,15 @@ impl Project {
             store: &store,
             records: &records,
             environment: &options.environment,
-            emitter: &emitter,
+            emitter,
             results: Results::new(self.graph.len()),
         };
-        let settled = engine::settle(&bench);
-        let total = plan.in_order().count();
-        let means =
-            if options.dry_run || settled.count == total { None } else { Some(means(&bench)?) };
-        self.announce(&bench, options, &settled, means.as_ref().map(|(runner, _)| runner));
+        let settled = engine::settle(&bench, part.as_ref().map(|part| &part.stands[..]));
+        let is_done = plan.in_order().all(|id| settled.is_settled[id.index()]);
+        let means = if options.dry_run || is_done { None } else { Some(means(&bench)?) };
+        let totals = Totals::new(&bench, &settled, part.as_ref());
+        self.announce(&bench, options, &totals, means.as_ref().map(|(runner, _)| runner));
+        bench.replay_settled(&settled);
         self.tell_dangers(&bench, &settled);
         // Until the state is saved.
         let _inbox = match means {
@@ -90,7 +121,12 @@ impl Project {
             problems.push(format!("{error}: {}", error.source));
         }
         if !options.dry_run && problems.is_empty() {
-            self.keep_standing(&needed, &home, &state, options);
+            match part {
+                None => self.keep_standing(&needed, &home, &state, options),
+                Some(part) => {
+                    self.keep_part(part, &home, &state, options);
+                }
+            }
         }
         let summary = emitter.summary(self.watch.elapsed());
         emitter.emit(Event::RunFinished { summary: summary.clone() });
@@ -102,7 +138,7 @@ impl Project {
     fn state(&self, home: &Home, options: &BuildOptions) -> State {
         let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
         ahead.and_then(|ahead| ahead.if_current(home, &self.path)).unwrap_or_else(|| {
-            let state = ahead::load(home, &self.path, options, options.dry_run);
+            let state = earlier::load(home, &self.path, options, options.dry_run);
             state.files.look_at_all(threads());
             state
         })
@@ -128,7 +164,7 @@ impl Project {
         &self,
         bench: &Bench<'_>,
         options: &BuildOptions,
-        settled: &Settled,
+        totals: &Totals,
         runner: Option<&Runner>,
     ) {
         let project = std::env::current_dir().unwrap_or_default();
@@ -138,16 +174,37 @@ impl Project {
             project: project.display().to_string(),
             jobs: bench.options.jobs,
             targets: options.targets.clone(),
-            tasks: bench.plan.in_order().count(),
+            tasks: totals.tasks,
             dry_run: options.dry_run,
             force: bench.options.force,
             containment: runner.map(Runner::containment).unwrap_or_default(),
         });
-        if settled.count > 0 {
-            let (count, saved_ms) = (settled.count, settled.saved_ms);
+        if totals.up_to_date > 0 {
+            let (count, saved_ms) = (totals.up_to_date, totals.saved_ms);
             bench.emitter.emit(Event::TasksUpToDate { count, saved_ms });
-            bench.replay_settled(settled);
         }
+    }
+}
+
+/// What a run is told to be about: all that is needed, also where only a part is looked at.
+struct Totals {
+    tasks: usize,
+    up_to_date: usize,
+    /// What those took earlier.
+    saved_ms: u64,
+}
+
+impl Totals {
+    fn new(bench: &Bench<'_>, settled: &Settled, part: Option<&Part>) -> Self {
+        let planned = bench.plan.in_order().count();
+        let Settled { count, saved_ms, .. } = *settled;
+        let Some(part) = part else {
+            return Self { tasks: planned, up_to_date: count, saved_ms };
+        };
+        let open = planned - part.stands.iter().filter(|stands| **stands).count();
+        let (outside, earlier_ms) = part.outside(open);
+        let tasks = open + outside;
+        Self { tasks, up_to_date: count + outside, saved_ms: saved_ms + earlier_ms }
     }
 }
 

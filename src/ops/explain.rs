@@ -1,7 +1,7 @@
 //! What is in a task's key, and what differs from its last run.
 
-use super::ahead;
 use super::build::quiet_options;
+use super::earlier;
 use super::project::Project;
 use super::types::{BuildOptions, Error, Explanation, KeyPart};
 use crate::cache::recipe::Recipe;
@@ -18,7 +18,7 @@ impl Project {
         let id = self.find(task)?;
         let needed = self.graph.needed(&[id]);
         let home = Home::new(Some(&options.config.cache.cache_dir));
-        let state = ahead::load(&home, &self.path, options, true);
+        let state = earlier::load(&home, &self.path, options, true);
         state.files.look_at_all(1);
         let (store, records) = (DiskStore::new(&home), Records::new(&home));
         let emitter = Emitter::new(String::new(), Vec::new());

@@ -2,22 +2,22 @@
 //!
 //! Knows nothing of the terminal, of flags or of exit codes.
 
-mod ahead;
 pub mod backup;
 mod build;
 mod danger;
+mod earlier;
 mod explain;
 mod project;
 mod security;
 mod settings;
-mod standing;
 mod types;
 mod words;
 mod upkeep;
 
+pub use earlier::{FirstLook, Seen, Slice, Unchanged, first_look};
 pub use project::Project;
 pub use settings::load_settings;
-pub use standing::{FirstLook, Seen, Unchanged, first_look};
+
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
 pub use upkeep::{
     CacheStats, Check, Checks, Cleaned, Fault, Flaw, Health, Status, Verified, cache_stats,

@@ -4,18 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::ahead::Ahead;
-use super::standing::Seen;
-use super::types::{BuildOptions, Error, Location, TaskInfo};
+use super::earlier::{Ahead, Seen};
+use super::types::{BuildOptions, DEFAULT, Error, Location, TaskInfo};
 use crate::base::clock::{self, Stopwatch};
 use crate::base::nearest::nearest;
 use crate::base::{FileError, TaskName};
 use crate::engine::Plan;
 use crate::graph::{self, Graph, TaskId};
 use crate::manifest::{self, Input, LoadError, Manifest};
-
-/// What is used where no manifest is named.
-pub(super) const DEFAULT: &str = "manifest.txt";
 
 /// A manifest, read and checked.
 #[derive(Debug)]
@@ -36,7 +32,7 @@ pub struct Project {
 impl Project {
     /// Reads the manifest of `location` and all that it includes, and checks it.
     pub fn load(location: &Location) -> Result<Self, Error> {
-        let path = location.manifest.clone().unwrap_or_else(|| PathBuf::from(DEFAULT));
+        let path = location.path().to_path_buf();
         let (loaded_ns, watch) = (clock::now_ns(), Stopwatch::start());
         let manifest = manifest::load(&path).map_err(|error| match error {
             LoadError::Diagnostics(all) => Error::Manifest(all),
@@ -53,13 +49,25 @@ impl Project {
         }
     }
 
+    /// Of tasks that were checked before, with edges that are known.
+    pub(super) fn of_parts(
+        path: &Path,
+        manifest: Manifest,
+        graph: Graph,
+        order: Vec<TaskId>,
+        watch: Stopwatch,
+    ) -> Self {
+        let (path, loaded_ns) = (path.to_path_buf(), clock::now_ns());
+        Self { path, manifest, graph, order, loaded_ns, watch, ahead: Mutex::default() }
+    }
+
     /// As [`Project::load`], and reads the state of the workspace meanwhile.
     pub fn load_to_build(
         location: &Location,
         options: &BuildOptions,
         seen: &Seen,
     ) -> Result<Self, Error> {
-        let path = location.manifest.as_deref().unwrap_or(Path::new(DEFAULT));
+        let path = location.path();
         std::thread::scope(|scope| {
             let ahead = std::thread::Builder::new()
                 .name("state".into())

@@ -1,17 +1,26 @@
 //! What goes into the verbs, and what comes out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::backup::BackupError;
 use crate::base::{Diagnostic, Digest, FileError, TaskName};
 use crate::config::{Config, Environment};
 use crate::event::{Holder, MissReason, Summary};
 
+/// What is used where no manifest is named.
+pub(super) const DEFAULT: &str = "manifest.txt";
+
 /// Where the manifest is. The project is the folder that the process stands in.
 #[derive(Debug, Clone, Default)]
 pub struct Location {
     /// None: `manifest.txt` of the project.
     pub manifest: Option<PathBuf>,
+}
+
+impl Location {
+    pub(super) fn path(&self) -> &Path {
+        self.manifest.as_deref().unwrap_or(Path::new(DEFAULT))
+    }
 }
 
 /// How to build.

@@ -15,6 +15,7 @@ mod crashes;
 mod damage;
 mod disk;
 mod docs;
+mod edits;
 mod examples;
 mod failures;
 mod health;

@@ -203,6 +203,19 @@ fn every_change_is_found_on_the_short_way() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_any_more_is_no_input() {
+    let project = built();
+    project.remove("plain");
+    project
+        .run(["manifest.txt"])
+        .code(2)
+        .stderr_has("input `plain` of task `more` is missing")
+        .stderr_has("input `link` of task `linked` is missing");
+    project.file("plain", "p");
+    project.json(["manifest.txt"]).executed_nothing();
+}
+
+#[test]
 fn the_short_way_says_what_the_long_way_says() {
     let project = built();
     let long = project.json(["--graph", "manifest.txt"]);

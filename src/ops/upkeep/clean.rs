@@ -148,10 +148,16 @@ fn is_unique(name: &str) -> bool {
     end.split_once('-').is_some_and(|(process, count)| digits(process) && digits(count))
 }
 
-/// The state of the workspace for a manifest, or its journal.
+/// The state of the workspace for a manifest, its journal, or what is kept beside them.
 fn is_state(name: &str) -> bool {
-    name.split_once('.').is_some_and(|(manifest, end)| {
-        walk::is_hex(manifest, 16) && ["state", "journal"].contains(&end)
+    let of_manifest = |manifest, end| {
+        walk::is_hex(manifest, 16) && ["state", "journal", "compiled"].contains(&end)
+    };
+    name.split_once('.').is_some_and(|(of, end)| match (of.split_once('-'), end) {
+        (Some((manifest, targets)), "standing") => {
+            walk::is_hex(manifest, 16) && walk::is_hex(targets, 16)
+        }
+        _ => of_manifest(of, end),
     })
 }
 
@@ -167,7 +173,9 @@ mod tests {
         for name in ["notes.txt", "12", "-", "12-", "a-b", "2024-11-16", "12-3.txt"] {
             assert!(!is_unique(name), "{name}");
         }
-        assert!(is_state("0123456789abcdef.state") && is_state("0123456789abcdef.journal"));
+        let ours = ["0123456789abcdef.state", "0123456789abcdef.journal"];
+        let beside = ["0123456789abcdef.compiled", "0123456789abcdef-0123456789abcdef.standing"];
+        assert!(ours.iter().chain(&beside).all(|name| is_state(name)));
         for name in
             ["my.state", "0123456789abcdef.txt", "0123456789abcdef", "0123456789ABCDEF.state"]
         {

@@ -2,22 +2,23 @@
 //!
 //! Knows nothing of how it is compared; that is in `cache::standing`.
 
+use std::collections::HashSet;
+use std::ffi::CString;
 use std::path::Path;
 
-use super::build::{run_id, threads};
-use super::project::{DEFAULT, Project};
-use super::types::{BuildOptions, Location, Report};
 use crate::base::clock::Stopwatch;
 use crate::base::{Digest, Sig, stat};
+use crate::cache::compiled::{self, Source};
+use crate::cache::files;
 use crate::cache::inputs::{self, Effort};
 use crate::cache::standing::{Basis, Differences, Done, Standing, Tool, Verdict, look};
 use crate::cache::state::{Phase, State};
 use crate::event::{Emitter, Event, Observer};
 use crate::home::Home;
 use crate::manifest::{Input, Task};
-
-/// A text that was written to so shortly before it was read may have been written to since.
-const TICK_NS: i64 = 2_000_000_000;
+use crate::ops::build::{run_id, threads};
+use crate::ops::project::Project;
+use crate::ops::types::{BuildOptions, Location, Report};
 
 /// A run that has nothing to do: everything stands as an earlier run left it.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub fn first_look(location: &Location, options: &BuildOptions) -> FirstLook {
         return FirstLook::Changed(Seen::default());
     }
     let watch = Stopwatch::start();
-    let manifest = location.manifest.as_deref().unwrap_or(Path::new(DEFAULT));
+    let manifest = location.path();
     let home = Home::new(Some(&config.cache.cache_dir));
     // What others may have written is not believed; the long way says so.
     if config.security.deny_dangerous || !matches!(home.exposed(), Ok(None)) {
@@ -87,7 +88,7 @@ impl Unchanged {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             manifest: self.manifest.clone(),
             project: project.display().to_string(),
-            jobs: super::build::jobs(options),
+            jobs: crate::ops::build::jobs(options),
             targets: options.targets.clone(),
             tasks: number(self.done.tasks),
             dry_run: false,
@@ -105,7 +106,11 @@ impl Unchanged {
 }
 
 /// Where the file lies for these targets, and what else decides whether it can be used.
-fn place(home: &Home, manifest: &Path, options: &BuildOptions) -> (std::path::PathBuf, Digest) {
+pub(super) fn place(
+    home: &Home,
+    manifest: &Path,
+    options: &BuildOptions,
+) -> (std::path::PathBuf, Digest) {
     let targets = options
         .targets
         .iter()
@@ -119,27 +124,100 @@ fn place(home: &Home, manifest: &Path, options: &BuildOptions) -> (std::path::Pa
     (home.standing(manifest, &targets), basis.finish())
 }
 
+/// What a run of a part of the project begins with.
+#[derive(Debug)]
+pub(in crate::ops) struct Part {
+    /// The tasks that stand: what they made is read by those that may run.
+    pub(in crate::ops) stands: Vec<bool>,
+    pub(super) before: Standing,
+    /// Of all that is needed.
+    pub(super) tasks: u64,
+    pub(super) saved_ms: u64,
+    /// What the tasks of the part took before.
+    pub(super) durations: u64,
+}
+
+impl Part {
+    /// How many tasks are up to date beside `count` that may not be, and what they took.
+    pub(in crate::ops) fn outside(&self, count: usize) -> (usize, u64) {
+        let tasks = usize::try_from(self.tasks).unwrap_or(usize::MAX);
+        (tasks.saturating_sub(count), self.saved_ms.saturating_sub(self.durations))
+    }
+}
+
 impl Project {
     /// Keeps what must stand for the next run to take the short way, if all that is needed is up
     /// to date now. The state has been saved. That it cannot be kept costs the next run time, and
     /// nothing else.
-    pub(super) fn keep_standing(
+    pub(in crate::ops) fn keep_standing(
         &self,
         needed: &[bool],
         home: &Home,
         state: &State,
         options: &BuildOptions,
     ) {
-        if let Some((standing, done)) = self.standing(needed, home, state, options) {
-            let (path, basis) = place(home, &self.path, options);
-            let _ = standing.write(&path, &basis, done);
+        let Some((mut standing, done)) = self.standing(needed, state, options) else { return };
+        let Some(sources) = self.sources() else { return };
+        for (path, sig) in &sources {
+            let mut path = path.clone();
+            path.push(0);
+            standing.files.push((path.into(), *sig));
         }
+        let (path, basis) = place(home, &self.path, options);
+        if standing.add(self.state_files(home)).is_some() {
+            let _ = standing.write(&path, &basis, done);
+            let _ =
+                compiled::write(&home.compiled(&self.path), &self.manifest, &self.graph, &sources);
+        }
+    }
+
+    /// As [`Project::keep_standing`], where only a part of all was looked at: the rest is as it
+    /// was.
+    pub(in crate::ops) fn keep_part(
+        &self,
+        part: Part,
+        home: &Home,
+        state: &State,
+        options: &BuildOptions,
+    ) -> Option<()> {
+        let concerned: Vec<bool> = part.stands.iter().map(|stands| !stands).collect();
+        let (fresh, now) = self.standing(&concerned, state, options)?;
+        let tasks = || self.manifest.tasks.iter().zip(&concerned).filter(|(_, is)| **is);
+        // What the concerned tasks made and is not there any more.
+        let made = |path: &[u8]| {
+            let mut outputs = tasks().flat_map(|(task, _)| &task.outputs);
+            outputs.any(|output| {
+                let output = output.value.as_bytes();
+                path.strip_prefix(output).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+            })
+        };
+        let known: HashSet<&[u8]> = fresh.files.iter().map(|(path, _)| &path[..]).collect();
+        let mut standing = part.before;
+        let home_files = self.state_files(home);
+        standing.files.retain(|(path, _)| {
+            let is_gone = state.files.has(path) && made(path);
+            !known.contains(&path[..])
+                && !is_gone
+                && !home_files.iter().any(|file| *file == path[..])
+        });
+        drop(known);
+        standing.files.extend(fresh.files);
+        standing.is_whole &= fresh.is_whole;
+        standing.add(home_files)?;
+        let saved_ms = part.saved_ms.saturating_sub(part.durations) + now.saved_ms;
+        let (path, basis) = place(home, &self.path, options);
+        standing.write(&path, &basis, Done { tasks: part.tasks, saved_ms }).ok()
+    }
+
+    /// With another state, or a journal of a run that did not come to its end, nothing is known.
+    fn state_files(&self, home: &Home) -> [Vec<u8>; 2] {
+        [home.state(&self.path), home.journal(&self.path)]
+            .map(|path| path.as_os_str().as_encoded_bytes().to_vec())
     }
 
     fn standing(
         &self,
         needed: &[bool],
-        home: &Home,
         state: &State,
         options: &BuildOptions,
     ) -> Option<(Standing, Done)> {
@@ -160,21 +238,17 @@ impl Project {
             path.push(0);
             standing.files.push((path.into(), entry.trusted.then_some(entry.sig)?));
         }
-        for source in &self.manifest.sources {
-            let mut path = source.as_os_str().as_encoded_bytes().to_vec();
-            path.push(0);
-            let sig = sig_of(&path)?;
-            (sig.newest() < self.loaded_ns - TICK_NS).then_some(())?;
-            standing.files.push((path.into(), sig));
-        }
-        // With another state, or a journal of a run that did not come to its end, nothing of this
-        // is known.
-        for path in [home.state(&self.path), home.journal(&self.path)] {
-            let path = path.as_os_str().as_encoded_bytes().to_vec();
-            let sig = sig_of(&path)?;
-            standing.files.push((path.into(), sig));
-        }
         Some((standing, done))
+    }
+
+    /// The texts of the manifest; none where they could have been written to since they were read.
+    fn sources(&self) -> Option<Vec<Source>> {
+        let look = |source: &std::path::PathBuf| {
+            let path = source.as_os_str().as_encoded_bytes().to_vec();
+            let sig = sig_of(&path, stat::follow_at)?;
+            files::is_older(&sig, self.loaded_ns).then_some((path, sig))
+        };
+        self.manifest.sources.iter().map(look).collect()
     }
 }
 
@@ -222,9 +296,31 @@ fn is_plain(input: &Input, state: &State) -> bool {
     state.files.settled(file).is_some_and(|entry| entry.kind().is_file())
 }
 
-fn sig_of(path: &[u8]) -> Option<Sig> {
-    let followed = path.last() == Some(&0);
-    let name = std::ffi::CString::new(path.strip_suffix(&[0]).unwrap_or(path)).ok()?;
-    let look = if followed { stat::follow_at } else { stat::lstat_at };
-    look(stat::HERE, &name).ok()
+/// A look at what a name in a folder leads to.
+type Look = fn(std::os::fd::RawFd, &std::ffi::CStr) -> std::io::Result<Sig>;
+
+fn sig_of(path: &[u8], look: Look) -> Option<Sig> {
+    look(stat::HERE, &CString::new(path).ok()?).ok()
+}
+
+impl Standing {
+    /// Adds files as they are now.
+    fn add(&mut self, paths: [Vec<u8>; 2]) -> Option<()> {
+        for path in paths {
+            let sig = sig_of(&path, stat::lstat_at)?;
+            self.files.push((path.into(), sig));
+        }
+        Some(())
+    }
+
+    /// Whether a file was so.
+    pub(super) fn has(&self, path: &[u8], sig: &Sig) -> bool {
+        self.files.iter().any(|(known, then)| known[..] == *path && then == sig)
+    }
+
+    /// Whether a file is now as it was.
+    pub(super) fn has_now(&self, path: &Path) -> bool {
+        let path = path.as_os_str().as_encoded_bytes();
+        sig_of(path, stat::lstat_at).is_some_and(|sig| self.has(path, &sig))
+    }
 }

@@ -4,16 +4,16 @@
 
 use std::path::Path;
 
-use super::build::threads;
-use super::standing::Seen;
-use super::types::BuildOptions;
+use super::Seen;
 use crate::base::{FileError, Sig, fs, stat};
 use crate::cache::state::State;
 use crate::home::Home;
+use crate::ops::build::threads;
+use crate::ops::types::BuildOptions;
 
 /// The state, and what its files were before they were read.
 #[derive(Debug)]
-pub(super) struct Ahead {
+pub(in crate::ops) struct Ahead {
     state: State,
     read: Stamp,
 }
@@ -23,7 +23,11 @@ type Stamp = [Sig; 2];
 
 impl Ahead {
     /// None: there is no state to read, or it cannot be looked at.
-    pub(super) fn read(manifest: &Path, options: &BuildOptions, seen: &Seen) -> Option<Self> {
+    pub(in crate::ops) fn read(
+        manifest: &Path,
+        options: &BuildOptions,
+        seen: &Seen,
+    ) -> Option<Self> {
         let home = Home::new(Some(&options.config.cache.cache_dir));
         let read = stamp(&home, manifest).ok()?;
         if read[0] == Sig::ABSENT {
@@ -39,7 +43,7 @@ impl Ahead {
     }
 
     /// The state, if its files are still what they were. The lock is held.
-    pub(super) fn if_current(self, home: &Home, manifest: &Path) -> Option<State> {
+    pub(in crate::ops) fn if_current(self, home: &Home, manifest: &Path) -> Option<State> {
         let now = stamp(home, manifest).ok()?;
         (now == self.read).then_some(self.state)
     }
@@ -54,7 +58,12 @@ fn stamp(home: &Home, manifest: &Path) -> Result<Stamp, FileError> {
 }
 
 /// Reads the state of the workspace for a manifest.
-pub(super) fn load(home: &Home, manifest: &Path, options: &BuildOptions, dry: bool) -> State {
+pub(in crate::ops) fn load(
+    home: &Home,
+    manifest: &Path,
+    options: &BuildOptions,
+    dry: bool,
+) -> State {
     let probe = (!dry).then(|| home.stage());
     let mut state = State::load(home.state(manifest), home.journal(manifest), probe);
     if options.config.security.validate_checksums {
