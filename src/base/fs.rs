@@ -73,8 +73,10 @@ pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if !meta.is_file() || meta.len() > most {
         return Err(io::Error::other("it is no regular file of a sensible size"));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
-    file.take(most).read_to_end(&mut bytes)?;
+    let mut bytes = vec![0; usize::try_from(meta.len()).map_err(io::Error::other)?];
+    // No look for more: what was written since is no part of what was asked for.
+    let mut file = file;
+    file.read_exact(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -5,7 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::expand;
@@ -46,7 +48,7 @@ pub struct Means<'a> {
 
 /// Makes the outputs what the record says. `now` is what the task made last, as far as is known,
 /// `remains` what a run that did not succeed left. Before anything changes, `announce` gets the
-/// paths that will be ours where this does not come to its end. Returns what lies there, and how
+/// paths that will be ours where this does not come to its end, unless all are known to be. Returns what lies there, and how
 /// many outputs had to be put right.
 pub fn restore(
     record: &Record,
@@ -79,20 +81,22 @@ pub fn restore(
             if owned && (output.kind != Kind::Dir || entry.kind() != Kind::Dir) {
                 ours.push(output.path.as_bytes().to_vec());
             }
-            wrong.push((output, has_bytes(&entry, output)));
+            wrong.push((output, has_bytes(&entry, output), entry.kind()));
         }
         made.push(Made { output: output.clone(), file, owned });
     }
     let mut stale = stale(record, now, remains);
     stale.retain(|path| !is_elsewhere(path, &displaced));
-    for (output, _) in &wrong {
+    for &(output, _, there) in &wrong {
         if !is_elsewhere(output.path.as_bytes(), &displaced) {
-            check_place(output, &stale)?;
+            check_place(output, there, &stale)?;
         }
     }
     let staged = stage(&wrong, means)?;
     let restored = staged.len();
-    if restored + stale.len() > 0 {
+    let known: HashSet<&[u8]> =
+        now.iter().filter(|made| made.owned).map(|made| made.output.path.as_bytes()).collect();
+    if ours.iter().any(|path| !known.contains(&path[..])) {
         announce(ours);
     }
     outputs::remove_all(&stale, means.files)?;
@@ -118,11 +122,9 @@ fn is_elsewhere(path: &[u8], displaced: &[&RelPath]) -> bool {
 
 /// An error where an output cannot be put without harm to what is not ours: behind a link that
 /// leads out, or in the place of a folder that holds more than `ours`.
-fn check_place(output: &Output, ours: &[Vec<u8>]) -> Result<(), RestoreError> {
+fn check_place(output: &Output, there: Kind, ours: &[Vec<u8>]) -> Result<(), RestoreError> {
     outputs::check_way(&output.path).map_err(RestoreError::Blocked)?;
-    let path = output.path.as_path();
-    let sig = stat::lstat_at(stat::HERE, &fs::c_path(path)?).at("examine", path)?;
-    if output.kind == Kind::Dir || sig.kind() != Kind::Dir {
+    if output.kind == Kind::Dir || there != Kind::Dir {
         return Ok(());
     }
     let inside = expand::tree(output.path.as_bytes(), &[], &|_| ())?;
@@ -156,18 +158,27 @@ struct Staged<'a> {
 /// A file of the stage that goes away if it is not used.
 struct Remnant(PathBuf);
 
+impl Remnant {
+    /// It has another name now.
+    fn was_renamed(mut self) {
+        self.0.clear();
+    }
+}
+
 impl Drop for Remnant {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        if !self.0.as_os_str().is_empty() {
+            let _ = fs::remove_file(&self.0);
+        }
     }
 }
 
 fn stage<'a>(
-    wrong: &[(&'a Output, bool)],
+    wrong: &[(&'a Output, bool, Kind)],
     means: Means<'_>,
 ) -> Result<Vec<Staged<'a>>, RestoreError> {
     let mut staged = Vec::with_capacity(wrong.len());
-    for &(output, in_place) in wrong {
+    for &(output, in_place, _) in wrong {
         let path = means.stage.join(fs::unique_name());
         let from = match output.kind {
             Kind::Dir => None,
@@ -184,7 +195,8 @@ fn stage<'a>(
                 let mut file = fs::create_new(&path)?;
                 let remnant = Remnant(path);
                 means.store.fetch(&output.digest, output.size, &mut file)?;
-                fs::set_mode(&remnant.0, output.mode)?;
+                let mode = std::fs::Permissions::from_mode(output.mode);
+                file.set_permissions(mode).at("set the mode of", &remnant.0)?;
                 Some(remnant)
             }
         };
@@ -199,17 +211,24 @@ fn place(staged: Vec<Staged<'_>>) -> Result<(), RestoreError> {
     let mut modes = Vec::new();
     for Staged { output, from } in staged {
         let path = output.path.as_path();
-        if let Some(folder) = path.parent() {
-            open_up(folder, &mut modes)?;
-        }
+        let folder = path.parent().unwrap_or(Path::new(""));
         match (output.kind, from) {
             (Kind::Dir, _) => {
+                open_up(folder, &mut modes)?;
                 make_folder(path)?;
                 beneath::set_mode(path, output.mode | 0o700)?;
                 modes.push((path.to_path_buf(), output.mode));
             }
             (_, None) => beneath::set_mode(path, output.mode)?,
-            (_, Some(remnant)) => put(&remnant.0, output)?,
+            (_, Some(remnant)) => match put(remnant, output) {
+                Ok(()) => {}
+                // The folder is not there yet, or may not be written to.
+                Err((remnant, error)) if wants_its_folder(&error) => {
+                    open_up(folder, &mut modes)?;
+                    put(remnant, output).map_err(|(_, error)| error)?;
+                }
+                Err((_, error)) => return Err(error.into()),
+            },
         }
     }
     // Deepest first: a closed folder hides those in it.
@@ -243,27 +262,39 @@ fn make_folder(path: &Path) -> Result<(), FileError> {
     if sig.kind() == Kind::Dir { Ok(()) } else { beneath::create_dir_all(path) }
 }
 
+fn wants_its_folder(error: &FileError) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+}
+
 /// Renames a staged file to its place, relative to a folder that was opened without following a
-/// link out of the project.
-fn put(from: &Path, output: &Output) -> Result<(), FileError> {
+/// link out of the project. Gives it back where that fails.
+fn put(from: Remnant, output: &Output) -> Result<(), (Remnant, FileError)> {
     let path = output.path.as_path();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder =
-        beneath::open_folder(folder.unwrap_or(Path::new("."))).at("enter the folder of", path)?;
     let name = OsStr::from_bytes(output.path.name());
-    let sig = stat::lstat_at(stat::HERE, &fs::c_path(path)?).at("examine", path)?;
-    if sig.kind() == Kind::Dir {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = beneath::open_folder(folder.unwrap_or(Path::new(".")));
+    let folder = match folder.at("enter the folder of", path) {
+        Ok(folder) => folder,
+        Err(error) => return Err((from, error)),
+    };
+    let mut placed = beneath::rename_at(&from.0, &folder, name);
+    if placed.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EISDIR)) {
         // What was ours in it has been removed; a folder with anything else in it stays, and the
         // rename says so.
         beneath::remove_empty_dir(path);
+        placed = beneath::rename_at(&from.0, &folder, name);
     }
-    match beneath::rename_at(from, &folder, name) {
-        Err(error) if error.raw_os_error() == Some(libc::EXDEV) => {
-            beneath::copy_at(from, &folder, name)
+    match placed {
+        Ok(()) => {
+            from.was_renamed();
+            Ok(())
         }
-        other => other,
+        Err(error) if error.raw_os_error() == Some(libc::EXDEV) => {
+            let copied = beneath::copy_at(&from.0, &folder, name).at("put into place", path);
+            copied.map_err(|error| (from, error))
+        }
+        Err(source) => Err((from, FileError::new("put into place", path, source))),
     }
-    .at("put into place", path)
 }
 
 /// Notes what lies there now, so that nobody needs to hash it again.

@@ -173,8 +173,11 @@ impl State {
         look(self.tasks().get(task))
     }
 
-    /// Says what a task did, here and in the journal.
+    /// Says what a task did, here and in the journal, if that is not what it had done before.
     pub fn set_row(&self, task: &TaskName, row: TaskRow) {
+        if self.tasks().get(task) == Some(&row) {
+            return;
+        }
         let mut out = Writer::default();
         out.bytes(task.as_str().as_bytes());
         write_row(&mut out, &row, &mut |out, id| {

@@ -70,7 +70,7 @@ impl DiskStore {
         // writing; else copied and hashed in one pass.
         let tmp = self.tmp.join(fs::unique_name());
         let mut out = fs::create_new(&tmp)?;
-        let copied = copy_hashing(file, &mut out);
+        let copied = copy_hashing(file, &mut out, u64::MAX);
         let (digest, total) = match copied {
             Ok(done) => done,
             Err(error) => {
@@ -162,7 +162,7 @@ pub fn read_object(
     out: &mut impl Write,
 ) -> Result<(), Flaw> {
     let mut file = open_object(path, length)?;
-    match copy_hashing(&mut file, out) {
+    match copy_hashing(&mut file, out, length) {
         Ok((found, _)) if found == *digest => Ok(()),
         Ok(_) => Err(Flaw::Damaged("its bytes have another digest".to_owned())),
         Err(CopyError::Read(error)) => Err(Flaw::Damaged(error.to_string())),
@@ -235,13 +235,20 @@ impl CopyError {
     }
 }
 
-fn copy_hashing(from: &mut File, to: &mut impl Write) -> Result<(Digest, u64), CopyError> {
+/// Copies up to `most` bytes, or to the end.
+fn copy_hashing(
+    from: &mut File,
+    to: &mut impl Write,
+    most: u64,
+) -> Result<(Digest, u64), CopyError> {
     let mut hasher = Hasher::new();
     let mut total = 0;
-    let left = from.metadata().map_or(0, |meta| meta.len());
-    let mut buffer = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK).saturating_add(1))];
+    let mut buffer = vec![0; CHUNK.min(usize::try_from(most).unwrap_or(CHUNK))];
     loop {
-        let count = read_some(from, &mut buffer).map_err(CopyError::Read)?;
+        let count = match total == most {
+            true => 0,
+            false => read_some(from, &mut buffer).map_err(CopyError::Read)?,
+        };
         if count == 0 {
             return Ok((hasher.finish(), total));
         }

@@ -184,14 +184,22 @@ fn a_harmed_journal_is_read_as_far_as_it_is_whole() {
         ("a link to nothing", |journal| symlink("nowhere/at/all", journal).expect("a link")),
         ("a fifo", |journal| nix::unistd::mkfifo(journal, Mode::S_IRWXU).expect("a fifo")),
     ];
-    for (what, harm) in harms {
+    let plant = |harm: Found| {
+        if journal.exists() {
+            remove(&journal);
+        }
         harm(&journal);
+    };
+    for (what, harm) in harms {
+        plant(harm);
         let run = assert_healed(&project, what);
         assert_eq!(run.executed(), [""; 0], "{what}");
-        harm(&journal);
+        plant(harm);
         project.file("in", "others\n").run(["manifest.txt"]).success();
         assert_eq!(project.read("out"), "others\n", "{what}");
         project.file("in", "words\n").json(["manifest.txt"]).executed_nothing();
+        // A run that looks at everything takes it in.
+        project.json(["--graph", "manifest.txt"]).executed_nothing();
         assert!(!journal.exists(), "{what}");
     }
 }
