@@ -1,9 +1,11 @@
 //! The run itself: listeners are chosen by the flags, and the totals become the exit code.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::time::Duration;
 
 use super::args::{Cli, Flags, Format};
 use super::screen::Screen;
+use super::upkeep::exporter;
 use super::{Call, Failure, exit, list, screen};
 use crate::event::Observer;
 use crate::observe::{
@@ -19,6 +21,9 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let recent: Recent = call.recent.panicking_at(panics);
     let mut observers: Vec<Box<dyn Observer>> =
         vec![Box::new(failures), Box::new(LogEvents), Box::new(recent)];
+    // It serves until the report has been given.
+    let served = (!options.dry_run).then(|| exporter::beside(call)).flatten();
+    observers.extend(served.as_ref().map(|(live, _)| live.listener()));
     let report = match ops::first_look(&location, &options) {
         FirstLook::Unchanged(unchanged) if !cli.flags.graph => {
             listeners(&cli.flags, call, None, &mut observers);
@@ -40,6 +45,9 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
             report
         }
     };
+    if !options.dry_run {
+        exporter::write_textfile(call);
+    }
     for problem in &report.problems {
         call.screen.warning(problem);
     }
@@ -100,7 +108,8 @@ fn listeners(
         let path = figures.metrics_file.display();
         call.screen.warning(&format!("a dry run writes nothing, so not `{path}` either"));
     } else if figures.enable_metrics {
-        observers.push(Box::new(Metrics::new(figures.metrics_file.clone())));
+        let interval = Duration::from_secs(figures.metrics_interval_seconds);
+        observers.push(Box::new(Metrics::new(figures.metrics_file.clone(), interval)));
     }
 }
 

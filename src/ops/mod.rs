@@ -7,6 +7,7 @@ pub mod backup;
 mod build;
 mod danger;
 mod explain;
+mod figures;
 mod project;
 mod security;
 mod settings;
@@ -15,6 +16,7 @@ mod types;
 mod words;
 mod upkeep;
 
+pub use figures::{CacheCounter, figures};
 pub use project::Project;
 pub use settings::load_settings;
 pub use standing::{FirstLook, Seen, Unchanged, first_look};

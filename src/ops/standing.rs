@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use super::build::{run_id, threads};
+use super::figures;
 use super::project::{DEFAULT, Project};
 use super::types::{BuildOptions, Location, Report};
 use crate::base::clock::Stopwatch;
@@ -100,6 +101,7 @@ impl Unchanged {
         }
         let summary = emitter.summary(self.watch.elapsed());
         emitter.emit(Event::RunFinished { summary: summary.clone() });
+        figures::note(&Home::new(None), &summary);
         Report { summary, problems: emitter.finish() }
     }
 }
