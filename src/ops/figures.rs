@@ -21,8 +21,9 @@ use crate::home::Home;
 
 /// Runs that had nothing to do leave at most so many bytes before one of them adds them up.
 const MAX_NOTES: u64 = 64 * 1024;
-/// How long a count of the cache is good.
+/// How long a count of the cache is good, and how many times longer than it took.
 const COUNT_HOLDS: Duration = Duration::from_secs(10);
+const COUNT_FACTOR: u32 = 20;
 /// Of the form of the file. Another one is treated as if it were not there.
 const VERSION: u32 = 1;
 
@@ -140,6 +141,7 @@ pub fn figures(cache: &CacheCounter) -> Figures {
 #[derive(Debug)]
 pub struct CacheCounter {
     home: Home,
+    /// Until when it is good.
     counted: Mutex<Option<(Instant, Option<CacheCount>)>>,
 }
 
@@ -155,9 +157,9 @@ impl CacheCounter {
     /// None: it cannot be read. Those who ask at the same time wait for one count.
     pub fn count(&self) -> Option<CacheCount> {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = clock::instant();
-        if let Some((when, count)) = *counted
-            && now.duration_since(when) < COUNT_HOLDS
+        let begun = clock::instant();
+        if let Some((until, count)) = *counted
+            && begun < until
         {
             return count;
         }
@@ -166,7 +168,9 @@ impl CacheCounter {
                 tracing::warn!(problem = %error.source, "cannot count the cache: {error}");
             })
             .ok();
-        *counted = Some((now, count));
+        let now = clock::instant();
+        let took = now.duration_since(begun).saturating_mul(COUNT_FACTOR);
+        *counted = Some((now + COUNT_HOLDS.max(took), count));
         count
     }
 }

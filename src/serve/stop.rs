@@ -3,8 +3,10 @@
 use std::io;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
+
+use crate::base::signals;
 
 /// The signals that ask a server to stop, from its making on.
 #[derive(Debug)]
@@ -12,7 +14,7 @@ pub struct StopSignals(Signals);
 
 impl StopSignals {
     pub fn listen() -> io::Result<Self> {
-        Signals::new([SIGINT, SIGTERM, SIGHUP]).map(Self)
+        Signals::new(signals::asking_to_stop()).map(Self)
     }
 
     /// Waits for the first, and returns its number.

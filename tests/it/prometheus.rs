@@ -289,6 +289,22 @@ fn a_run_that_is_stopped_counts_as_interrupted() {
 }
 
 #[test]
+fn an_exporter_under_nohup_outlives_its_terminal_and_another_does_not() {
+    let project = Project::new();
+    let args = ["--prometheus-exporter", "--port", "0"];
+    let mut under_nohup = project.by_shell("trap '' HUP; exec \"$@\"", args);
+    let (mut other, _) = exporter(&project);
+    let address = announced(&mut under_nohup);
+    for exporter in [&mut under_nohup, &mut other] {
+        exporter.signal(Signal::SIGHUP);
+    }
+    other.wait().code(129);
+    assert_eq!(page(&address).code, 200);
+    under_nohup.signal(Signal::SIGTERM);
+    under_nohup.wait().code(143);
+}
+
+#[test]
 fn runs_with_nothing_to_do_are_all_counted_also_side_by_side_and_after_many() {
     let project = project();
     project.run(["manifest.txt"]).success();
