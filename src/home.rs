@@ -84,6 +84,16 @@ impl Home {
         self.root.join("state").join(format!("{}.journal", manifest_id(manifest)))
     }
 
+    /// What the runs of the project did together, and what the last one did.
+    pub fn totals(&self) -> PathBuf {
+        self.root.join("totals.json")
+    }
+
+    /// A line for each run since then that had nothing to do.
+    pub fn totals_notes(&self) -> PathBuf {
+        self.root.join("totals.notes")
+    }
+
     /// What a crash leaves, by its time: a name without colons, which some file systems refuse.
     pub fn crash_report(&self, time: &str) -> PathBuf {
         self.root.join(format!("crash-{}.txt", time.replace(':', "-")))

@@ -13,4 +13,5 @@ pub mod exec;
 pub mod engine;
 pub mod observe;
 pub mod ops;
+pub mod serve;
 pub mod cli;

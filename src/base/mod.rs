@@ -10,6 +10,7 @@ pub mod fs;
 pub mod name;
 pub mod pattern;
 pub mod relpath;
+pub mod signals;
 pub mod size;
 pub mod stat;
 pub mod text;

@@ -1,16 +1,17 @@
 //! The run itself: listeners are chosen by the flags, and the totals become the exit code.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::time::Duration;
 
 use super::args::{Cli, Flags, Format};
 use super::screen::Screen;
+use super::upkeep::exporter;
 use super::{Call, Failure, exit, list, screen};
 use crate::event::Observer;
 use crate::observe::{
-    Console, Detail, FailureKinds, Failures, Graph, Json, LogEvents, Metrics, Progress, Recent,
-    Stats,
+    Console, Detail, Failures, Graph, Json, LogEvents, Metrics, Progress, Recent, Stats,
 };
-use crate::ops::{self, BuildOptions, FirstLook, Location, Project, Report, Seen, Slice};
+use crate::ops::{self, BuildOptions, FirstLook, Location, Project, Seen, Slice};
 
 pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let location = Location { manifest: cli.manifest.clone() };
@@ -20,6 +21,9 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let recent: Recent = call.recent.panicking_at(panics);
     let mut observers: Vec<Box<dyn Observer>> =
         vec![Box::new(failures), Box::new(LogEvents), Box::new(recent)];
+    // It serves until the report has been given.
+    let served = (!options.dry_run).then(|| exporter::beside(call)).flatten();
+    observers.extend(served.as_ref().map(|(live, _)| live.listener()));
     let report = match ops::first_look(&location, &options) {
         FirstLook::Unchanged(unchanged) if !cli.flags.graph => {
             listeners(&cli.flags, call, None, &mut observers);
@@ -30,32 +34,32 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
                 FirstLook::Changed(seen) => seen,
                 FirstLook::Unchanged(_) => Seen::default(),
             };
-            if !cli.flags.graph
-                && let Some(slice) = Slice::find(&location, &options, &seen)
-            {
+            // The graph shows all tasks.
+            let slice =
+                (!cli.flags.graph).then(|| Slice::find(&location, &options, &seen)).flatten();
+            if let Some(slice) = slice {
                 listeners(&cli.flags, call, progress(&cli.flags, call), &mut observers);
-                return Ok(ended(&slice.build(&options, observers)?, &kinds, call));
+                slice.build(&options, observers)?
+            } else {
+                let project = Project::load_to_build(&location, &options, &seen)?;
+                listeners(&cli.flags, call, progress(&cli.flags, call), &mut observers);
+                if cli.flags.graph {
+                    observers.push(graph(&project, cli, &call.screen)?);
+                }
+                let report = project.build(&options, observers)?;
+                // The process ends: giving back the memory of every task would only take time.
+                std::mem::forget(project);
+                report
             }
-            let project = Project::load_to_build(&location, &options, &seen)?;
-            listeners(&cli.flags, call, progress(&cli.flags, call), &mut observers);
-            if cli.flags.graph {
-                observers.push(graph(&project, cli, &call.screen)?);
-            }
-            let report = project.build(&options, observers)?;
-            // The process ends: giving back the memory of every task would only take time.
-            std::mem::forget(project);
-            report
         }
     };
-    Ok(ended(&report, &kinds, call))
-}
-
-/// Says what went wrong beside the tasks, and gives the exit code.
-fn ended(report: &Report, kinds: &FailureKinds, call: &Call) -> u8 {
+    if !options.dry_run {
+        exporter::write_textfile(call);
+    }
     for problem in &report.problems {
         call.screen.warning(problem);
     }
-    exit::of_run(&report.summary, kinds.only_timeouts())
+    Ok(exit::of_run(&report.summary, kinds.only_timeouts()))
 }
 
 pub(super) fn options(flags: &Flags, targets: Vec<String>, call: &Call) -> BuildOptions {
@@ -112,7 +116,8 @@ fn listeners(
         let path = figures.metrics_file.display();
         call.screen.warning(&format!("a dry run writes nothing, so not `{path}` either"));
     } else if figures.enable_metrics {
-        observers.push(Box::new(Metrics::new(figures.metrics_file.clone())));
+        let interval = Duration::from_secs(figures.metrics_interval_seconds);
+        observers.push(Box::new(Metrics::new(figures.metrics_file.clone(), interval)));
     }
 }
 

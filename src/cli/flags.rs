@@ -62,7 +62,7 @@ fn texts(flags: &Flags) -> Vec<Given<'_>> {
 
 /// Flags that are there or not.
 fn switches(flags: &Flags) -> Vec<Given<'static>> {
-    let all: [(bool, Given<'static>); 11] = [
+    let all: [(bool, Given<'static>); 12] = [
         (flags.force, ("--force", vec![("execution.force", "true")])),
         (flags.fail_fast, ("--fail-fast", vec![("execution.fail_fast", "true")])),
         (flags.no_wait, ("--no-wait", vec![("execution.lock_wait_seconds", "0")])),
@@ -71,6 +71,10 @@ fn switches(flags: &Flags) -> Vec<Given<'static>> {
         (flags.no_progress, ("--no-progress", vec![("output.progress", "false")])),
         (flags.replay, ("--replay", vec![("output.replay", "true")])),
         (flags.profile, ("--profile", vec![("performance.enable_profiling", "true")])),
+        (
+            flags.prometheus_exporter,
+            ("--prometheus-exporter", vec![("prometheus.enabled", "true")]),
+        ),
         (flags.metrics.is_some(), ("--metrics", vec![("performance.enable_metrics", "true")])),
         // Each ends what a weaker layer says of the other.
         (flags.quiet, ("--quiet", vec![("output.quiet", "true"), ("output.verbose", "false")])),

@@ -127,8 +127,8 @@ enum Failure {
     Ops(ops::Error, &'static Location<'static>),
     /// What cannot be written to, and why.
     Output(std::io::Error),
-    /// What was asked for is known, and not there in this version.
-    NotBuilt { message: String, help: String, code: Code },
+    /// What was asked for is known, and cannot be done here.
+    Refused { message: String, help: String, code: Code },
 }
 
 impl From<ops::Error> for Failure {
@@ -168,7 +168,7 @@ impl Failure {
                 tracing::error!(fatal = true, problem = message, "program cannot go on");
                 exit::of_io(error) as u8
             }
-            Self::NotBuilt { message, help, code } => {
+            Self::Refused { message, help, code } => {
                 let help = std::slice::from_ref(help);
                 screen.error(&diagnostics::plain(message, help, screen.error_paint()));
                 tracing::error!(fatal = true, problem = message, "program cannot go on");

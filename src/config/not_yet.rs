@@ -7,7 +7,6 @@ use super::declare::Setting;
 const NOT_YET: &[&str] = &[
     "cache.max_cache_size_mb",
     "cache.cache_ttl_hours",
-    "performance.metrics_interval_seconds",
     "performance.enable_profiling",
     "security.enable_sandboxing",
     "rate_limiting.max_cpu_percent",
@@ -18,7 +17,6 @@ const NOT_YET: &[&str] = &[
     "compression.*",
     "remote_cas.*",
     "notifications.*",
-    "prometheus.*",
     "backup.compression",
     "audit.*",
 ];

@@ -1,10 +1,13 @@
 //! The table of all settings. A row is all there is to say of a setting; the typed sections, the
 //! example file, the documentation and the names of variables are made from it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::declare::{Section, Setting, settings};
-use super::value::{Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, Value, Wait};
+use super::value::{
+    Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, UrlPath, Value, Wait,
+};
 use crate::base::Secret;
 use crate::event::Level;
 
@@ -169,10 +172,15 @@ settings! {
     prometheus: Prometheus {
         /// Whether a run serves its figures while it goes on
         enabled: bool = "false", flag "--prometheus-exporter";
-        /// The port on this machine
+        /// The address of this machine that they are served at. Whoever reaches it can read them
+        address: IpAddr = "127.0.0.1";
+        /// The port; 0: any that is free, which is printed
         port: u64 = "9090" in 0 to 65535, var "REPROVM_PROMETHEUS_PORT", flag "--port N";
         /// The path of the page
-        metrics_path: String = "/metrics";
+        metrics_path: UrlPath = "/metrics";
+        /// The file that each run writes them to at its end, for the textfile collector of
+        /// node_exporter; relative to the project. Nothing: no file is written
+        textfile: Option<PathBuf> = "";
     }
 
     #[doc = "Copies of the cache."]

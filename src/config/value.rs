@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of which settings there are.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::base::Secret;
@@ -123,6 +124,31 @@ impl Value for String {
 
     fn allowed(_: Range) -> String {
         "text on one line".to_owned()
+    }
+}
+
+impl Value for IpAddr {
+    fn read(text: &str, _: Range) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn allowed(_: Range) -> String {
+        "an address such as 127.0.0.1 or ::1".to_owned()
+    }
+}
+
+/// The path of a page, as it stands in an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlPath(pub String);
+
+impl Value for UrlPath {
+    fn read(text: &str, _: Range) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+        (text.starts_with('/') && text.bytes().all(plain)).then(|| Self(text.to_owned()))
+    }
+
+    fn allowed(_: Range) -> String {
+        "a path that begins with `/`, of letters, digits and the characters `-._~/`".to_owned()
     }
 }
 
@@ -250,6 +276,16 @@ mod tests {
         assert_eq!(Level::read("loud", None), None);
         assert_eq!(Level::allowed(None), "one of debug, info, warn, error, fatal");
         assert_eq!(Algorithm::allowed(None), "one of none, zlib, gzip, lz4, zstd");
+    }
+
+    #[test]
+    fn a_path_of_a_page_needs_no_escapes() {
+        for text in ["/", "/metrics", "/a/b-c.d_e~f"] {
+            assert_eq!(UrlPath::read(text, None), Some(UrlPath(text.into())));
+        }
+        for text in ["", "metrics", "/a b", "/ä", "/a?b", "/a#b", "/%41", "http://x/"] {
+            assert_eq!(UrlPath::read(text, None), None, "{text:?}");
+        }
     }
 
     #[test]

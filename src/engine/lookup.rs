@@ -1,6 +1,9 @@
 //! Whether a task's result is there already: in the workspace, or under its key.
 
+use std::time::Duration;
+
 use super::Bench;
+use crate::base::clock::Stopwatch;
 use crate::base::{Digest, Kind, TaskName};
 use crate::cache::outputs::{self, Made};
 use crate::cache::recipe::Recipe;
@@ -17,12 +20,20 @@ pub(super) enum Lookup {
     UpToDate,
     Restored {
         record: Box<Record>,
-        made: Vec<Made>,
-        restored: usize,
+        restored: Restored,
     },
     Miss(Vec<MissReason>),
     /// Neither can the result be put in place, nor may the command run.
     Blocked(Failure),
+}
+
+/// What putting a result in place did.
+#[derive(Debug)]
+pub(super) struct Restored {
+    pub made: Vec<Made>,
+    /// How many files had to be put right.
+    pub files: usize,
+    pub took: Duration,
 }
 
 /// Why a record did not become files.
@@ -54,7 +65,7 @@ impl Bench<'_> {
         }
         let (mut reasons, found) = match self.records.find(key, Look::AndRepair) {
             Found::Record(record) if log_there => match self.restore(task, &record, row) {
-                Ok((made, restored)) => return Lookup::Restored { record, made, restored },
+                Ok(restored) => return Lookup::Restored { record, restored },
                 Err(NotRestored::Because(reason)) => (vec![reason], true),
                 Err(NotRestored::Blocked(failure)) => return Lookup::Blocked(failure),
             },
@@ -120,7 +131,8 @@ impl Bench<'_> {
         task: &Task,
         record: &Record,
         row: &TaskRow,
-    ) -> Result<(Vec<Made>, usize), NotRestored> {
+    ) -> Result<Restored, NotRestored> {
+        let watch = Stopwatch::start();
         let files = &self.state.files;
         let stage = self.home.stage();
         let means = Means { files, store: self.store, stage: &stage };
@@ -131,7 +143,8 @@ impl Bench<'_> {
             self.state.set_row(&task.name, row);
         };
         let restored = restore::restore(record, &row.made, &remains, means, &announce);
-        restored.map_err(|error| {
+        let put = restored.map(|(made, files)| Restored { made, files, took: watch.elapsed() });
+        put.map_err(|error| {
             NotRestored::Because(match error {
                 RestoreError::Blocked(error) => {
                     return NotRestored::Blocked(Failure::Files { problem: chain(&error) });

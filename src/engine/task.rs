@@ -2,14 +2,14 @@
 
 use super::Bench;
 use super::attempt::{Alarm, Attempts, Failed};
-use super::lookup::{Lookup, chain};
+use super::lookup::{Lookup, Restored, chain};
 use super::refusal::{input_failure, output_failure};
 use super::schedule::End;
 use super::settle::group_result;
 use crate::base::{Digest, FileError, Kind, clock};
 use crate::cache::files::{Entry, FileId, Since};
 use crate::cache::inputs::{self, Effort, InputError, Member, Tools};
-use crate::cache::outputs::{self, Before, Made};
+use crate::cache::outputs::{self, Before};
 use crate::cache::recipe::Recipe;
 use crate::cache::record::Record;
 use crate::cache::state::{Phase, TaskRow};
@@ -66,10 +66,11 @@ impl Worker<'_> {
                     from: Bench::source(0),
                     saved_ms: job.row.duration_ms,
                     restored: 0,
+                    restore_us: 0,
                 });
                 self.end(task, Outcome::UpToDate, Usage::default(), Vec::new())
             }
-            Lookup::Restored { record, made, restored } => self.hit(&job, &record, made, restored),
+            Lookup::Restored { record, restored } => self.hit(&job, &record, restored),
             Lookup::Blocked(failure) => {
                 self.end_job(&job, Outcome::Failed { failure }, Usage::default())
             }
@@ -96,10 +97,11 @@ impl Worker<'_> {
         Ok(Job { id, task, members, tools, recipe, key, row, reasons: Vec::new() })
     }
 
-    fn hit(&self, job: &Job<'_>, record: &Record, made: Vec<Made>, restored: usize) -> End {
+    fn hit(&self, job: &Job<'_>, record: &Record, put: Restored) -> End {
         let bench = self.bench;
         let name = &job.task.name;
         let result = Record::result(&record.outputs, &job.key);
+        let Restored { made, files: restored, took } = put;
         bench.state.set_row(
             name,
             TaskRow {
@@ -119,6 +121,7 @@ impl Worker<'_> {
             from: Bench::source(restored),
             saved_ms: record.usage.duration_ms,
             restored,
+            restore_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         });
         let outcome = if restored == 0 { Outcome::UpToDate } else { Outcome::Cached };
         self.end(job.task, outcome, Usage::default(), Vec::new())

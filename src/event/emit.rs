@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Summary, Tally};
+use super::{Event, Measures, Summary, Tally};
 use crate::base::clock;
 
 /// How many events may wait for a slow observer.
@@ -122,9 +122,9 @@ impl Emitter {
     pub fn emit(&self, event: Event) {
         let mut inner = self.lock();
         inner.seq += 1;
-        inner.tally.fold(&event);
         let stamped =
             Stamped { seq: inner.seq, time_ns: clock::now_ns(), run: inner.run.clone(), event };
+        inner.tally.fold(&stamped);
         match &inner.mode {
             Mode::Threaded { sender, waiting, .. } => {
                 // The end of a run must arrive, however slow the terminal is.
@@ -148,6 +148,11 @@ impl Emitter {
     /// The totals of all that was emitted, for a run of this length.
     pub fn summary(&self, elapsed: Duration) -> Summary {
         self.lock().tally.summary(elapsed)
+    }
+
+    /// How long things took in all that was emitted.
+    pub fn measures(&self) -> Measures {
+        self.lock().tally.measures().clone()
     }
 
     /// Waits until all is delivered and ends the observers; what went wrong with them, a line

@@ -6,8 +6,10 @@ mod about;
 mod emit;
 mod kinds;
 mod level;
+mod measures;
 mod security;
 mod tally;
+mod totals;
 
 pub use emit::{Emitter, Observer, Stamped};
 pub use kinds::{
@@ -15,5 +17,7 @@ pub use kinds::{
     Summary, Timing, Usage,
 };
 pub use level::Level;
+pub use measures::{Histogram, Measure, Measures};
 pub use security::{Access, Danger, Violation};
 pub use tally::Tally;
+pub use totals::{CacheCount, Figures, LastRun, Totals};

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Event, Failure, Outcome, SkipReason, Summary};
+use super::{Event, Failure, Measures, Outcome, SkipReason, Stamped, Summary, Usage};
 
 /// Counts the events of one run.
 #[derive(Debug, Clone, Default)]
-pub struct Tally(Summary);
+pub struct Tally {
+    sum: Summary,
+    measures: Measures,
+}
 
 impl Tally {
     pub fn new() -> Self {
@@ -14,9 +17,10 @@ impl Tally {
     }
 
     /// Takes one event into account.
-    pub fn fold(&mut self, event: &Event) {
-        let sum = &mut self.0;
-        match event {
+    pub fn fold(&mut self, stamped: &Stamped) {
+        self.measures.fold(stamped);
+        let sum = &mut self.sum;
+        match &stamped.event {
             Event::RunStarted { tasks, .. } => sum.total = *tasks,
             Event::TasksUpToDate { count, saved_ms } => {
                 sum.up_to_date += count;
@@ -32,7 +36,7 @@ impl Tally {
                 sum.retries += 1;
                 sum.timeouts += usize::from(matches!(because, Failure::TimedOut { .. }));
             }
-            Event::TaskFinished { outcome, usage, .. } => self.finished(outcome, usage.duration_ms),
+            Event::TaskFinished { outcome, usage, .. } => self.finished(outcome, usage),
             Event::TaskSkipped { because, .. } => match because {
                 SkipReason::Cancelled => sum.cancelled += 1,
                 SkipReason::DependencyFailed { .. } | SkipReason::FailFast { .. } => {
@@ -43,23 +47,27 @@ impl Tally {
             Event::CancelRequested { signal } => {
                 sum.interrupted.get_or_insert(*signal);
             }
-            Event::RunFinished { summary } => self.0 = summary.clone(),
+            Event::CacheDamaged { .. } | Event::CacheDegraded { .. } => sum.cache_errors += 1,
+            Event::AccessDenied { .. } | Event::SecurityViolation { refused: true, .. } => {
+                sum.access_errors += 1;
+            }
+            Event::RunFinished { summary } => self.sum = summary.clone(),
             Event::TasksExpected { .. }
             | Event::TaskQueued { .. }
             | Event::TaskStarted { .. }
             | Event::TaskOutput { .. }
             | Event::TaskNotSaved { .. }
             | Event::TaskNotReproducible { .. }
-            | Event::CacheDamaged { .. }
-            | Event::CacheDegraded { .. }
             | Event::SecurityViolation { .. }
-            | Event::AccessDenied { .. }
             | Event::WorkspaceBusy { .. } => {}
         }
     }
 
-    fn finished(&mut self, outcome: &Outcome, duration_ms: u64) {
-        let sum = &mut self.0;
+    fn finished(&mut self, outcome: &Outcome, usage: &Usage) {
+        let sum = &mut self.sum;
+        let duration_ms = usage.duration_ms;
+        sum.cpu_ms += usage.user_ms + usage.system_ms;
+        sum.peak_rss_bytes = sum.peak_rss_bytes.max(usage.peak_rss_bytes);
         match outcome {
             Outcome::Executed => {
                 sum.timing.min_ms = if sum.executed == 0 {
@@ -83,12 +91,17 @@ impl Tally {
 
     /// The counts so far.
     pub fn so_far(&self) -> &Summary {
-        &self.0
+        &self.sum
+    }
+
+    /// How long things took so far.
+    pub fn measures(&self) -> &Measures {
+        &self.measures
     }
 
     /// The totals, after a run of this length.
     pub fn summary(&self, elapsed: Duration) -> Summary {
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        Summary { elapsed_ms, ..self.0.clone() }
+        Summary { elapsed_ms, ..self.sum.clone() }
     }
 }

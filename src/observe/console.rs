@@ -371,7 +371,7 @@ impl<W: Write + Send> Observer for Console<W> {
                 Detail::Verbose => self.task_line(Mark::Pending, task, "queued"),
                 Detail::Quiet | Detail::Normal => Ok(()),
             },
-            Event::CacheHit { task, key, from, saved_ms, restored } => {
+            Event::CacheHit { task, key, from, saved_ms, restored, .. } => {
                 let open = self.open.entry(task.clone()).or_default();
                 open.key = Some(*key);
                 open.hit = Some(words::hit(from, *restored, *saved_ms));

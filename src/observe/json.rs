@@ -153,6 +153,7 @@ mod tests {
                     from: HitSource::Local,
                     saved_ms: 3,
                     restored: 1,
+                    restore_us: 7,
                 },
             ),
             stamped(

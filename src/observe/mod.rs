@@ -1,5 +1,5 @@
-//! The listeners of a run: the terminal, its progress display, JSON lines, the log, the metrics file,
-//! the text graph.
+//! The listeners of a run: the terminal, its progress display, JSON lines, the log, the metrics
+//! file, Prometheus, the text graph.
 //!
 //! They know events and nothing of what made them.
 
@@ -11,14 +11,16 @@ mod log;
 mod metrics;
 mod paint;
 mod progress;
+mod prometheus;
 mod sink;
 mod stats;
 mod stream;
 mod summary;
 pub mod words;
 
+pub use self::prometheus::{CONTENT_TYPE, Live, page};
 pub use console::{Console, Detail};
-pub use failures::{FailureKinds, Failures};
+pub use failures::Failures;
 pub use graph::{Graph, Node, Status, Statuses, render_graph};
 pub use json::Json;
 pub use log::{LogError, LogEvents, LogHandle, LogOptions, Recent, start_log};

@@ -14,26 +14,18 @@ use crate::event::{Event, Observer, Stamped, Summary};
 pub struct Stats<W> {
     out: Sink<W>,
     paint: Paint,
-    /// Of the largest process of all tasks.
-    peak: u64,
 }
 
 impl<W: Write> Stats<W> {
     pub fn new(out: W, paint: Paint) -> Self {
-        Self { out: Sink::new(out), paint, peak: 0 }
+        Self { out: Sink::new(out), paint }
     }
 }
 
 impl<W: Write + Send> Observer for Stats<W> {
     fn observe(&mut self, event: &Stamped) -> Result<(), String> {
         match &event.event {
-            Event::TaskFinished { usage, .. } => {
-                self.peak = self.peak.max(usage.peak_rss_bytes);
-                Ok(())
-            }
-            Event::RunFinished { summary } => {
-                self.out.put(table(summary, self.peak, self.paint).as_bytes())
-            }
+            Event::RunFinished { summary } => self.out.put(table(summary, self.paint).as_bytes()),
             _ => Ok(()),
         }
     }
@@ -43,15 +35,17 @@ impl<W: Write + Send> Observer for Stats<W> {
     }
 }
 
-fn table(sum: &Summary, peak: u64, paint: Paint) -> String {
-    let asked = sum.cache_hits + sum.cache_misses;
-    let rate = match asked {
+fn table(sum: &Summary, paint: Paint) -> String {
+    let rate = match sum.cache_hits + sum.cache_misses {
         0 => "none asked".to_owned(),
-        _ => format!("{:.1} %", sum.cache_hits as f64 * 100.0 / asked as f64),
+        _ => format!("{:.1} %", sum.hit_ratio() * 100.0),
     };
     let ran = |ms: u64| if sum.executed == 0 { "-".to_owned() } else { words::duration(ms) };
     let average = sum.timing.total_ms / u64::try_from(sum.executed.max(1)).unwrap_or(u64::MAX);
-    let peak = if peak == 0 { "-".to_owned() } else { ByteSize(peak).to_string() };
+    let peak = match sum.peak_rss_bytes {
+        0 => "-".to_owned(),
+        peak => ByteSize(peak).to_string(),
+    };
     let groups: [(&str, Vec<(&str, String)>); 3] = [
         (
             "tasks",
@@ -100,28 +94,15 @@ fn table(sum: &Summary, peak: u64, paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::TaskName;
-    use crate::event::{Outcome, Timing, Usage};
+    use crate::event::Timing;
 
     fn stamped(event: Event) -> Stamped {
         Stamped { seq: 1, time_ns: 0, run: "r".into(), event }
     }
 
-    fn finished(peak_rss_bytes: u64) -> Stamped {
-        stamped(Event::TaskFinished {
-            task: TaskName::parse("a").expect("a good name"),
-            outcome: Outcome::Executed,
-            usage: Usage { peak_rss_bytes, ..Usage::default() },
-            reasons: Vec::new(),
-        })
-    }
-
     #[test]
     fn the_table_has_all_figures_of_a_run() {
         let mut stats = Stats::new(Vec::new(), Paint(false));
-        for peak in [1 << 20, 3 << 20, 2 << 20] {
-            stats.observe(&finished(peak)).expect("a vector takes everything");
-        }
         let summary = Summary {
             total: 10,
             executed: 3,
@@ -133,6 +114,7 @@ mod tests {
             timing: Timing { total_ms: 3000, min_ms: 500, max_ms: 2000 },
             elapsed_ms: 2500,
             saved_ms: 61_000,
+            peak_rss_bytes: 3 << 20,
             ..Summary::default()
         };
         stats.observe(&stamped(Event::RunFinished { summary })).expect("a vector takes everything");
@@ -164,7 +146,7 @@ time
 
     #[test]
     fn a_run_of_nothing_divides_by_nothing() {
-        let text = table(&Summary::default(), 0, Paint(false));
+        let text = table(&Summary::default(), Paint(false));
         assert!(text.contains("hit rate      none asked\n"), "{text}");
         assert!(text.contains("average                -\n"), "{text}");
     }

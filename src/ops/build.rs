@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::backup;
 use super::earlier::{self, Part};
+use super::figures;
 use super::project::Project;
 use super::security;
 use super::types::{BuildOptions, Error, Report};
@@ -130,6 +131,9 @@ impl Project {
         }
         let summary = emitter.summary(self.watch.elapsed());
         emitter.emit(Event::RunFinished { summary: summary.clone() });
+        if !options.dry_run {
+            figures::keep(&home, &summary, &emitter.measures());
+        }
         problems.extend(emitter.finish());
         Ok(Report { summary, problems })
     }

@@ -7,6 +7,7 @@ mod build;
 mod danger;
 mod earlier;
 mod explain;
+mod figures;
 mod project;
 mod security;
 mod settings;
@@ -15,6 +16,7 @@ mod words;
 mod upkeep;
 
 pub use earlier::{FirstLook, Seen, Slice, Unchanged, first_look};
+pub use figures::{CacheCounter, figures};
 pub use project::Project;
 pub use settings::load_settings;
 

@@ -41,6 +41,12 @@ fn samples(row: &Value) -> (String, Option<String>) {
         let other = if default == most.to_string() { least } else { most };
         return (other.to_string(), Some((most + 1).to_string()));
     }
+    if allowed.starts_with("an address such as") {
+        return ("::1".to_owned(), Some("localhost".to_owned()));
+    }
+    if allowed.starts_with("a path that begins with `/`") {
+        return ("/some/thing".to_owned(), Some("some/thing".to_owned()));
+    }
     let bad = (allowed == "a path").then(String::new);
     ("some/thing".to_owned(), bad)
 }

@@ -28,6 +28,7 @@ mod misses;
 mod model;
 mod outputs;
 mod processes;
+mod prometheus;
 mod races;
 mod readme;
 mod readonly;

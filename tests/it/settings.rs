@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{Project, Run, Streams, Terminal, wait_until};
+use crate::support::{Project, Run, Streams, Terminal, prometheus, wait_until};
 
 /// Shows that a setting changes something: runs the program without it and with it.
 type Scenario = fn();
@@ -33,6 +33,12 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("output.replay", replay),
     ("performance.enable_metrics", enable_metrics),
     ("performance.metrics_file", metrics_file),
+    ("performance.metrics_interval_seconds", metrics_interval_seconds),
+    ("prometheus.enabled", prometheus_enabled),
+    ("prometheus.address", prometheus_address),
+    ("prometheus.port", prometheus_port),
+    ("prometheus.metrics_path", prometheus_metrics_path),
+    ("prometheus.textfile", prometheus_textfile),
     ("output.progress", progress),
     ("rate_limiting.max_concurrent_tasks", max_concurrent_tasks),
     ("security.max_input_size_mb", max_input_size_mb),
@@ -293,15 +299,19 @@ fn log_to_console() {
 }
 
 fn progress() {
-    let mut project = of("task a {\n  cmd = sleep 0.5\n}\n");
+    let mut project = of("task a {\n  cmd = sleep 0.5; until [ -e go ]; do sleep 0.02; done\n}\n");
     project.env("TERM", "xterm-256color").env("NO_COLOR", "1");
-    let shown = |set: &str| {
+    let start = |set: &str| {
         let command = project.command(["--set", set, "-f", "manifest.txt"]);
-        let mut terminal = Terminal::start(command, 80, 24, Streams::Both);
-        assert_eq!(terminal.wait(), 0);
-        terminal.raw().contains("Building [")
+        Terminal::start(command, 80, 24, Streams::Both)
     };
-    assert!(shown("progress=1") && !shown("progress=0"));
+    let mut shown = start("progress=1");
+    wait_until("the bar", || shown.raw().contains("Building ["));
+    project.file("go", "");
+    assert_eq!(shown.wait(), 0);
+    let mut not_shown = start("progress=0");
+    assert_eq!(not_shown.wait(), 0);
+    assert!(!not_shown.raw().contains("Building ["));
 }
 
 fn max_input_size_mb() {
@@ -349,4 +359,75 @@ fn metrics_file() {
     let project = of(ONE);
     run(&project, &["enable_metrics=1", "metrics_file=m.json"]).success();
     assert!(project.exists("m.json") && !project.exists(".reprovm/metrics.json"));
+}
+
+fn metrics_interval_seconds() {
+    let waiting = "task a {\n  cmd = until [ -e go ]; do sleep 0.02; done\n}\n";
+    let begin = |interval: &str| {
+        let project = of(waiting);
+        let set = ["--set", "enable_metrics=1", "--set", interval, "manifest.txt"];
+        let run = project.spawn_json(set);
+        (project, run)
+    };
+    let (often, mut first) = begin("metrics_interval_seconds=1");
+    let (seldom, second) = begin("metrics_interval_seconds=3600");
+    let file = ".reprovm/metrics.json";
+    wait_until("figures of a run that goes on", || first.is_over() || often.exists(file));
+    assert!(often.read(file).contains("\"finished\": false"));
+    assert!(!seldom.exists(file));
+    for (project, run) in [(often, first), (seldom, second)] {
+        project.file("go", "");
+        run.wait().success();
+        assert!(project.read(file).contains("\"finished\": true"));
+    }
+}
+
+/// The page as a run serves it, with these settings.
+fn served(address: &str, settings: &[&str]) -> Option<u16> {
+    let project = of("task a {\n  cmd = touch up; until [ -e go ]; do sleep 0.02; done\n}\n");
+    let sets = settings.iter().flat_map(|setting| ["--set", setting]);
+    let mut run = project.spawn(sets.chain(["manifest.txt"]));
+    wait_until("the task", || run.is_over() || project.exists("up"));
+    assert!(!run.is_over());
+    let answer = prometheus::ask(address, "GET", "/metrics");
+    project.file("go", "");
+    run.wait().success();
+    answer.map(|answer| answer.code)
+}
+
+fn prometheus_enabled() {
+    let address = prometheus::free_address();
+    let port = format!("prometheus.port={}", address.rsplit(':').next().expect("a port"));
+    assert_eq!(served(&address, &[&port]), None);
+    assert_eq!(served(&address, &["prometheus.enabled=1", &port]), Some(200));
+}
+
+fn prometheus_address() {
+    let address = prometheus::free_address();
+    let port = format!("prometheus.port={}", address.rsplit(':').next().expect("a port"));
+    let other = address.replace("127.0.0.1", "127.0.0.2");
+    let set = ["prometheus.enabled=1", "prometheus.address=127.0.0.2", &port];
+    assert_eq!((served(&other, &set), served(&address, &set)), (Some(200), None));
+}
+
+fn prometheus_port() {
+    let (one, other) = (prometheus::free_address(), prometheus::free_address());
+    let port = format!("prometheus.port={}", one.rsplit(':').next().expect("a port"));
+    let set = ["prometheus.enabled=1", &port];
+    assert_eq!((served(&one, &set), served(&other, &set)), (Some(200), None));
+}
+
+fn prometheus_metrics_path() {
+    let address = prometheus::free_address();
+    let port = format!("prometheus.port={}", address.rsplit(':').next().expect("a port"));
+    let set = ["prometheus.enabled=1", &port, "metrics_path=/figures"];
+    assert_eq!(served(&address, &set), Some(404));
+}
+
+fn prometheus_textfile() {
+    let project = of(ONE);
+    run(&project, &[]).success();
+    assert!(!project.exists("r.prom"));
+    run(&project, &["textfile=r.prom"]).success();
+    assert!(project.read("r.prom").contains("reprovm_tasks_total{"));
 }

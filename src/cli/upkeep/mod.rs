@@ -2,6 +2,7 @@
 //! the other, and the first that fails gives the exit code.
 
 pub(super) mod cache;
+pub(super) mod exporter;
 pub(super) mod health;
 
 use super::args::Cli;
@@ -53,11 +54,9 @@ impl Errand {
             Self::Clean => cache::clean(&cli.flags, call),
             Self::SyncFrom => Err(sync("--sync-from-remote", call)),
             Self::SyncTo => Err(sync("--sync-to-remote", call)),
-            Self::Exporter => Err(Failure::NotBuilt {
-                message: "`--prometheus-exporter` is not built in this version".to_owned(),
-                help: "`--metrics FILE` writes the figures of a run to a file".to_owned(),
-                code: Code::InvalidArg,
-            }),
+            // The run serves them itself.
+            Self::Exporter if builds => Ok(Code::Success as u8),
+            Self::Exporter => exporter::run(call),
         }
     }
 }
@@ -89,7 +88,7 @@ fn sync(flag: &str, call: &Call) -> Failure {
             );
         return Error::Config(vec![mistake]).into();
     }
-    Failure::NotBuilt {
+    Failure::Refused {
         message: format!("`{flag}` cannot be done: this version has no remote stores yet"),
         help: "copy the folder of the cache, and name the copy with `--cache-dir`".to_owned(),
         code: Code::NetworkError,

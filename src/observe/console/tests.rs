@@ -42,7 +42,7 @@ fn failed(task: &str, code: i32, withheld: &[&str]) -> Event {
 
 fn hit(task: &str, restored: usize, saved_ms: u64) -> Event {
     let (key, from) = (Digest::of(b"k"), HitSource::Local);
-    Event::CacheHit { task: name(task), key, from, saved_ms, restored }
+    Event::CacheHit { task: name(task), key, from, saved_ms, restored, restore_us: 5 }
 }
 
 fn skipped(task: &str, failed: &str) -> Event {

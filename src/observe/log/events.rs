@@ -75,9 +75,9 @@ fn log(event: &Event) {
 fn log_task(event: &Event) {
     match event {
         Event::TaskQueued { task } => debug!(target: RUN, %task, "task is ready"),
-        Event::CacheHit { task, key, from, saved_ms, restored } => {
+        Event::CacheHit { task, key, from, saved_ms, restored, restore_us } => {
             let key = key.hex();
-            debug!(target: RUN, %task, key, ?from, restored, saved_ms, "cache hit");
+            debug!(target: RUN, %task, key, ?from, restored, restore_us, saved_ms, "cache hit");
         }
         Event::CacheMiss { task, key, reasons } => {
             let key = key.hex();

@@ -63,7 +63,7 @@ impl Mean {
 impl Fold {
     pub(super) fn fold(&mut self, stamped: &Stamped) {
         let event = &stamped.event;
-        self.tally.fold(event);
+        self.tally.fold(stamped);
         match event {
             Event::RunStarted { jobs, .. } => {
                 self.jobs = *jobs;

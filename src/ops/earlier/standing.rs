@@ -17,6 +17,7 @@ use crate::event::{Emitter, Event, Observer};
 use crate::home::Home;
 use crate::manifest::{Input, Task};
 use crate::ops::build::{run_id, threads};
+use crate::ops::figures;
 use crate::ops::project::Project;
 use crate::ops::types::{BuildOptions, Location, Report};
 
@@ -101,6 +102,7 @@ impl Unchanged {
         }
         let summary = emitter.summary(self.watch.elapsed());
         emitter.emit(Event::RunFinished { summary: summary.clone() });
+        figures::note(&Home::new(None), &summary);
         Report { summary, problems: emitter.finish() }
     }
 }

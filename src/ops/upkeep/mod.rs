@@ -11,6 +11,7 @@ mod walk;
 
 pub use clean::{Cleaned, clean_cache};
 pub use health::{Check, Checks, Health, Status, health};
+pub(super) use stats::count;
 pub use stats::{CacheStats, cache_stats};
 pub use verify::{Fault, Flaw, Verified, verify_cache};
 

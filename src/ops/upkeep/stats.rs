@@ -10,6 +10,7 @@ use super::{named, walk};
 use crate::base::{Digest, FileError, clock};
 use crate::cache::record::{Found, Look, Records};
 use crate::config::Config;
+use crate::event::CacheCount;
 use crate::home::Home;
 use crate::ops::types::Error;
 
@@ -72,6 +73,17 @@ pub fn cache_stats(config: &Config) -> Result<CacheStats, Error> {
     stats.oldest = times.map(|(oldest, _)| clock::rfc3339(oldest));
     stats.newest = times.map(|(_, newest)| clock::rfc3339(newest));
     Ok(stats)
+}
+
+/// Counts by names and sizes alone: no file is opened, however many there are.
+pub(in crate::ops) fn count(home: &Home) -> Result<CacheCount, FileError> {
+    let mut count = CacheCount::default();
+    each(&home.objects(), |_, data| {
+        count.objects += 1;
+        count.object_bytes += data.len();
+    })?;
+    each(&home.records(), |_, _| count.entries += 1)?;
+    Ok(count)
 }
 
 /// Calls `take` for everything below `folder` that has a name of ours; what goes away meanwhile

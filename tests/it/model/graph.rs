@@ -219,7 +219,7 @@ impl Task {
         if let Some(folder) = &self.folder {
             let first = match tree.get(format!("{folder}/sub/x").as_ref() as &std::path::Path) {
                 Some(Entry::File { bytes, .. }) => {
-                    bytes.iter().find(|byte| (b'a'..=b'f').contains(byte)).copied()
+                    bytes.iter().copied().find(|byte| (b'a'..=b'f').contains(byte))
                 }
                 _ => None,
             };

@@ -5,6 +5,7 @@ mod background;
 mod cache;
 mod cproject;
 mod project;
+pub(crate) mod prometheus;
 mod run;
 mod selftest;
 mod tmpfs;

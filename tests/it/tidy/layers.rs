@@ -13,8 +13,8 @@ const NARROW: [(&str, &[&str]); 4] = [
     ("exec", &["base", "event", "config", "home", "manifest", "store", "cache"]),
     ("observe", &["base", "event", "config"]),
     ("serve", &["base", "event", "config", "ops"]),
-    // The terminal's listeners are chosen here.
-    ("cli", &["base", "event", "config", "observe", "ops"]),
+    // The terminal's listeners are chosen here, and servers are started.
+    ("cli", &["base", "event", "config", "observe", "ops", "serve"]),
 ];
 
 /// Who may name the whole of the settings.

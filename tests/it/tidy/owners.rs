@@ -20,12 +20,17 @@ enum Thing {
     Text(&'static str),
 }
 
-const TABLE: [Owned; 16] = [
+const TABLE: [Owned; 18] = [
     Owned { what: Thing::Word("sha2"), owners: &["src/base/digest.rs"] },
     // Bulk hashing in a verb that runs no task.
     Owned { what: Thing::Word("rayon"), owners: &["src/engine/", "src/ops/upkeep/verify.rs"] },
     Owned { what: Thing::Word("clap"), owners: &["src/cli/"] },
     Owned { what: Thing::Word("tracing_subscriber"), owners: &["src/observe/"] },
+    Owned {
+        what: Thing::Member("prometheus", &["Registry", "TextEncoder", "core", "proto"]),
+        owners: &["src/observe/prometheus/"],
+    },
+    Owned { what: Thing::Word("tiny_http"), owners: &["src/serve/"] },
     Owned {
         what: Thing::Text(".reprovm"),
         // The defaults of settings, and what the documentation says of files.
@@ -119,6 +124,8 @@ mod tests {
             "use rayon::prelude::*;",
             "#[derive(clap::Parser)] struct A;",
             "use tracing_subscriber::Layer;",
+            "use prometheus::{Registry, self as p};",
+            "use tiny_http::Server;",
             "const DIR: &str = \".reprovm/lock\";",
             "use std::process::Command;",
             "use std::process::{Child, Command};",
