@@ -16,7 +16,6 @@ const NOT_YET: &[&str] = &[
     "rate_limiting.max_disk_percent",
     "rate_limiting.max_cache_operations_per_second",
     "compression.*",
-    "remote_cas.*",
     "notifications.*",
     "prometheus.*",
     "backup.compression",

@@ -11,6 +11,7 @@ mod project;
 mod security;
 mod settings;
 mod standing;
+mod sync;
 mod types;
 mod words;
 mod upkeep;
@@ -18,6 +19,7 @@ mod upkeep;
 pub use project::Project;
 pub use settings::load_settings;
 pub use standing::{FirstLook, Seen, Unchanged, first_look};
+pub use sync::{Direction, LeftOut, Refused, Synced, sync_to};
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
 pub use upkeep::{
     CacheStats, Check, Checks, Cleaned, Fault, Flaw, Health, Status, Verified, cache_stats,

@@ -38,6 +38,7 @@ mod signals;
 mod standing;
 mod stats;
 mod support;
+mod sync;
 mod terminal;
 mod tidy;
 mod timeouts;
