@@ -19,7 +19,7 @@ mod upkeep;
 pub use project::Project;
 pub use settings::load_settings;
 pub use standing::{FirstLook, Seen, Unchanged, first_look};
-pub use sync::{Direction, LeftOut, Refused, Synced, sync_to};
+pub use sync::{Direction, LeftOut, Refused, Synced, may_sync_to, sync_to};
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
 pub use upkeep::{
     CacheStats, Check, Checks, Cleaned, Fault, Flaw, Health, Status, Verified, cache_stats,

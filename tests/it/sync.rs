@@ -330,7 +330,8 @@ fn a_store_that_may_not_be_used_is_not_connected_to() {
     project.env("REPROVM_REMOTE_CAS_MODE", "read-only");
     let sent = project.run(["--sync-to-remote"]);
     sent.code(14).stderr_has("`--sync-to-remote` is not allowed: `remote_cas.mode` is `read-only`");
-    project.run(["--sync-to-remote", "manifest.txt"]).code(14);
+    project.remove("lib.txt").run(["--sync-to-remote", "manifest.txt"]).code(14);
+    assert!(!project.exists("lib.txt"), "it is told before the build, not after");
     project.env("REPROVM_REMOTE_CAS_MODE", "write-only");
     project.run(["--sync-from-remote"]).code(14).stderr_has("`write-only`");
     assert_eq!(fake.connections(), 0);

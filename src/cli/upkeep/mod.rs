@@ -7,6 +7,7 @@ mod sync;
 
 use super::args::Cli;
 use super::{Call, Code, Failure, build, list};
+use crate::ops::may_sync_to;
 
 /// What the flags ask for instead of a build, or before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,10 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     }
     if !builds || code != Code::Success as u8 {
         return Ok(code);
+    }
+    if !after.is_empty() {
+        // A build may take long: what is wrong with the settings is told before it.
+        may_sync_to(&call.settings.config)?;
     }
     let built = build::run(cli, call)?;
     // Also where tasks failed: what succeeded is worth as much to others.

@@ -9,7 +9,7 @@ mod to;
 
 use serde::Serialize;
 
-pub use to::sync_to;
+pub use to::{may_sync_to, sync_to};
 
 use super::types::Error;
 use crate::base::Diagnostic;

@@ -32,6 +32,11 @@ enum Sent {
     Bad(String),
 }
 
+/// An error where the settings do not let anything be sent. Connects to nothing.
+pub fn may_sync_to(config: &Config) -> Result<(), Error> {
+    open(&config.remote_cas, Direction::ToRemote).map(drop)
+}
+
 /// Sends what the remote store does not have yet.
 pub fn sync_to(config: &Config, dry_run: bool) -> Result<Synced, Error> {
     let opened = open(&config.remote_cas, Direction::ToRemote)?;
