@@ -8,6 +8,8 @@ RUN cargo build --release --locked --bin reprovm
 # The same Debian as above, so that the C library fits.
 FROM debian:bookworm-slim
 COPY --from=build /source/target/release/reprovm /usr/local/bin/reprovm
+# Whom an encrypted remote store is trusted by.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 WORKDIR /project
 ENTRYPOINT ["reprovm"]
 CMD ["manifest.txt"]

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod diagnostic;
 pub mod digest;
 pub mod fs;
+pub mod http;
 pub mod name;
 pub mod pattern;
 pub mod relpath;

@@ -4,19 +4,27 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::base::fs::Context as _;
-use crate::base::{FileError, Pattern};
+use crate::base::{FileError, Kind, Pattern};
 use crate::home;
 
+/// Is told of each folder before it is listed, and says what counts as being in it whatever lies
+/// there: paths of the project, sorted, and what is at each.
+pub type Listing<'a> = &'a dyn Fn(&[u8]) -> Vec<(Vec<u8>, Kind)>;
+
+/// What lies on the disk, and nothing else.
+pub const AS_IT_IS: Listing<'static> = &|_| Vec::new();
+
 /// Everything below `folder` (folders too), but what `excludes` cover; `folder` itself is not in
-/// it. Links are not followed. `listing` is told of each folder before it is listed.
+/// it. Links are not followed.
 pub fn tree(
     folder: &[u8],
     excludes: &[Pattern],
-    listing: &dyn Fn(&[u8]),
+    listing: Listing<'_>,
 ) -> Result<Vec<Vec<u8>>, FileError> {
     let mut found = Vec::new();
     walk(folder, listing, &mut |path, is_dir| {
@@ -30,19 +38,20 @@ pub fn tree(
     Ok(found)
 }
 
-/// The files and links that `pattern` matches, but what `excludes` cover; `listing` as in [`tree`].
+/// The files and links that `pattern` matches, but what `excludes` cover.
 pub fn glob(
     pattern: &Pattern,
     excludes: &[Pattern],
-    listing: &dyn Fn(&[u8]),
+    listing: Listing<'_>,
 ) -> Result<Vec<Vec<u8>>, FileError> {
     let base = pattern.base();
-    listing(&base);
+    let expected = listing(&base);
     let shown = Path::new(OsStr::from_bytes(if base.is_empty() { b"." } else { &base }));
     match fs::metadata(shown) {
         Ok(meta) if meta.is_dir() => {}
+        _ if !expected.is_empty() => {}
         // What we may not look at is not nothing.
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             return Err(error).at("examine", shown);
         }
         _ => return Ok(Vec::new()),
@@ -68,18 +77,19 @@ pub fn glob(
 /// enter. A folder that vanishes meanwhile is as if it had not been there.
 fn walk(
     folder: &[u8],
-    listing: &dyn Fn(&[u8]),
+    listing: Listing<'_>,
     see: &mut dyn FnMut(&[u8], bool) -> bool,
 ) -> Result<(), FileError> {
     let mut open = vec![folder.to_vec()];
     while let Some(folder) = open.pop() {
         let shown = Path::new(OsStr::from_bytes(if folder.is_empty() { b"." } else { &folder }));
-        listing(&folder);
+        let expected = listing(&folder);
         let listing = match fs::read_dir(shown) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            other => other.at("list the folder", shown)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) if error.kind() == ErrorKind::NotADirectory && !expected.is_empty() => None,
+            other => Some(other.at("list the folder", shown)?),
         };
-        for entry in listing {
+        for entry in listing.into_iter().flatten() {
             let entry = entry.at("list the folder", shown)?;
             let name = entry.file_name();
             if name == home::DIR {
@@ -90,7 +100,16 @@ fn walk(
                 path.push(b'/');
             }
             path.extend_from_slice(name.as_bytes());
+            if expected.binary_search_by(|(other, _)| other.cmp(&path)).is_ok() {
+                continue;
+            }
             let is_dir = entry.file_type().at("examine", &entry.path())?.is_dir();
+            if see(&path, is_dir) && is_dir {
+                open.push(path);
+            }
+        }
+        for (path, kind) in expected.into_iter().filter(|(_, kind)| *kind != Kind::Absent) {
+            let is_dir = kind == Kind::Dir;
             if see(&path, is_dir) && is_dir {
                 open.push(path);
             }

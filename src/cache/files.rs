@@ -4,6 +4,7 @@
 //! Whoever forms a key keeps the entries that went into it, and compares with them afterwards.
 //! Knows nothing of tasks.
 
+mod expected;
 mod look;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -15,11 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+pub use expected::Expectation;
+pub use look::is_older;
+
 use self::look::{fine_device, followed, is_coarse, is_followed, look, shown_path};
 use crate::base::fs::Context as _;
 use crate::base::{Digest, FileError, Kind, Sig, clock, stat};
-
-pub use look::is_older;
 
 /// A path in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +67,8 @@ enum Row {
     Remembered(Entry),
     /// Looked at in this run.
     Settled(Entry),
+    /// What a run would put there, whatever is there now.
+    Expected(Entry),
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +110,8 @@ pub struct Files {
     disturbed: AtomicBool,
     /// Whether what earlier runs knew counts for nothing.
     distrusts: bool,
+    /// What a run would put into place.
+    expected: expected::Expected,
 }
 
 impl Files {
@@ -119,6 +125,7 @@ impl Files {
             listed: Mutex::default(),
             disturbed: AtomicBool::new(false),
             distrusts: false,
+            expected: expected::Expected::default(),
         }
     }
 
@@ -152,7 +159,7 @@ impl Files {
         let table = self.lock();
         let rows = table.rows.iter().zip(&table.paths).enumerate();
         rows.filter_map(|(at, (row, path))| match row {
-            Row::Unknown => None,
+            Row::Unknown | Row::Expected(_) => None,
             Row::Remembered(entry) | Row::Settled(entry) => {
                 Some((FileId(at as u32), path.clone(), *entry))
             }
@@ -203,7 +210,9 @@ impl Files {
     /// What the path holds if that is known without hashing: settled, or nothing there.
     pub fn settled(&self, id: FileId) -> Option<Entry> {
         match self.lock().rows[id.0 as usize] {
-            Row::Settled(entry) if entry.kind() != Kind::Absent => Some(entry),
+            Row::Settled(entry) | Row::Expected(entry) if entry.kind() != Kind::Absent => {
+                Some(entry)
+            }
             _ => None,
         }
     }
@@ -220,6 +229,9 @@ impl Files {
 
     /// The signature of what is at the path now. Nothing is read.
     pub fn look_at(&self, id: FileId) -> Result<Sig, FileError> {
+        if let Row::Expected(entry) = self.lock().rows[id.0 as usize] {
+            return Ok(entry.sig);
+        }
         let path = self.path(id);
         look(&path).at("examine", &shown_path(&path))
     }
@@ -238,6 +250,7 @@ impl Files {
             (table.paths[id.0 as usize].clone(), table.rows[id.0 as usize])
         };
         let remembered = match row {
+            Row::Expected(entry) => return Ok(entry),
             Row::Remembered(_) if self.distrusts => None,
             Row::Settled(entry) | Row::Remembered(entry) if entry.trusted => Some(entry),
             _ => None,
@@ -266,6 +279,9 @@ impl Files {
         let entry = self.get(id)?;
         if entry.kind() != Kind::Link {
             return Ok((id, entry));
+        }
+        if let Some(target) = self.expected_target(path)? {
+            return Ok(target);
         }
         let id = self.followed(path);
         Ok((id, self.get(id)?))
@@ -300,7 +316,7 @@ impl Files {
             match row {
                 Row::Settled(entry) if entry.kind() == Kind::Absent => {}
                 Row::Settled(entry) if entry.trusted => all.push((path.clone(), entry.sig)),
-                Row::Settled(_) => return None,
+                Row::Settled(_) | Row::Expected(_) => return None,
                 Row::Remembered(_) => is_whole = false,
                 Row::Unknown => {}
             }
@@ -325,7 +341,7 @@ impl Files {
     }
 
     /// Notes that a folder is about to be listed, so that what is in it can be known to stand.
-    pub fn list(&self, folder: &[u8]) {
+    fn note(&self, folder: &[u8]) {
         let now = clock::now_ns();
         // What cannot be looked at is no folder of which anything is known.
         let Ok(sig) = look(&followed(folder)) else { return };
@@ -360,7 +376,7 @@ impl Files {
         news.dedup();
         let known = news.into_iter().filter_map(|id| match table.rows[id.0 as usize] {
             Row::Settled(entry) => Some((table.paths[id.0 as usize].clone(), entry)),
-            Row::Unknown | Row::Remembered(_) => None,
+            Row::Unknown | Row::Remembered(_) | Row::Expected(_) => None,
         });
         known.collect()
     }

@@ -113,7 +113,7 @@ pub fn take_stock(task: &Task) -> Result<Before, FileError> {
         let path = output.value.as_bytes();
         let sig = sig_of(path)?;
         if sig.kind() == Kind::Dir {
-            for inside in expand::tree(path, &[], &|_| ())? {
+            for inside in expand::tree(path, &[], expand::AS_IT_IS)? {
                 let sig = sig_of(&inside)?;
                 stock.insert(inside, sig);
             }
@@ -207,7 +207,7 @@ pub fn collect(
         match sig.kind() {
             Kind::Absent => missing.push(output.value.to_string()),
             Kind::Dir => {
-                for inside in expand::tree(path, &[], &|_| ())? {
+                for inside in expand::tree(path, &[], expand::AS_IT_IS)? {
                     let sig = sig_of(&inside)?;
                     if !before.is_untouched(&inside, &sig) {
                         paths.push((inside, sig, true));

@@ -42,6 +42,7 @@ pub(super) fn of_error(error: &Error) -> Code {
         Error::File(error) => of_io(&error.source),
         Error::Cache { .. } => Code::CacheError,
         Error::Backup(error) => of_backup(error),
+        Error::Remote(_) => Code::NetworkError,
         Error::System { source, .. } if source.kind() == io::ErrorKind::OutOfMemory => {
             Code::MemoryAlloc
         }
@@ -86,6 +87,12 @@ mod tests {
 
     use super::*;
     use crate::base::FileError;
+    use crate::base::http::{Fault, HttpError, Method};
+
+    fn unreachable() -> HttpError {
+        let (url, fault) = (String::new(), Fault::Transport(String::new()));
+        HttpError { method: Method::Get, url, fault, tries: 1 }
+    }
 
     #[test]
     fn errors_have_the_documented_codes() {
@@ -115,6 +122,7 @@ mod tests {
             (Error::Cache { path: PathBuf::new(), problem: String::new(), help: Vec::new() }, 8),
             (Error::Dangerous(Vec::new()), 12),
             (Error::Exposed { path: PathBuf::new(), problem: String::new(), help: Vec::new() }, 12),
+            (Error::Remote(unreachable()), 10),
             (Error::Backup(BackupError::Exists(String::new())), 1),
             (Error::Backup(BackupError::NoCache { path: PathBuf::new() }), 2),
             (Error::Backup(BackupError::Damaged { name: String::new(), problems: Vec::new() }), 9),

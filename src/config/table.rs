@@ -148,6 +148,9 @@ settings! {
         secret_key: Option<Secret> = "", var "REPROVM_REMOTE_CAS_SECRET_KEY", secret = true;
         /// What it is used for
         mode: RemoteMode = "read-write";
+        /// How long a request may take with all its tries, in seconds; a body has a second more
+        /// for each 64 KiB
+        request_timeout_seconds: u64 = "30" in 1 to 86400;
     }
 
     #[doc = "Who is told how a run ended."]

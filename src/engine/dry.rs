@@ -4,6 +4,7 @@ use super::Bench;
 use super::refusal::input_failure;
 use super::settle::Settled;
 use crate::base::{Digest, Kind, TaskName};
+use crate::cache::files::Expectation;
 use crate::cache::inputs::{self, Effort};
 use crate::cache::recipe::Recipe;
 use crate::cache::record::{Found, Look, Record};
@@ -106,6 +107,26 @@ pub fn forecast(bench: &Bench<'_>, id: TaskId) -> Forecast {
         bench.results.set(id, result);
     }
     Forecast::Known { recipe, key, fate }
+}
+
+/// Takes for granted that a run would give the task this record: its result, and the files that
+/// others read. Nothing is put into place.
+pub fn foresee(bench: &Bench<'_>, id: TaskId, key: &Digest, record: &Record) {
+    bench.results.set(id, Record::result(&record.outputs, key));
+    let files = &bench.state.files;
+    let row = bench.state.row(&bench.plan.task(id).name).unwrap_or_default();
+    let own = row.made.iter().filter(|made| made.owned);
+    for path in own.map(|made| made.output.path.as_bytes()) {
+        files.expect(path, Expectation::GONE);
+    }
+    for output in &record.outputs {
+        let (kind, digest, size) = (output.kind, output.digest, output.size);
+        // A link is kept as its target; one whose bytes are not here leads nowhere.
+        let target =
+            (kind == Kind::Link).then(|| bench.store.fetch_bytes(&digest, size).ok()).flatten();
+        let what = Expectation { kind, digest, size, target: target.as_deref() };
+        files.expect(output.path.as_bytes(), what);
+    }
 }
 
 impl Bench<'_> {

@@ -28,7 +28,7 @@ use crate::manifest::{Manifest, Task};
 use crate::store::DiskStore;
 
 pub use drive::{Inbox, execute};
-pub use dry::{Fate, Forecast, dry_run, forecast};
+pub use dry::{Fate, Forecast, dry_run, forecast, foresee};
 pub use settle::{Settled, missing_inputs, settle};
 
 /// What is to be done.

@@ -82,7 +82,7 @@ fn parts(recipe: &Recipe) -> Vec<KeyPart> {
     entries.iter().map(part).collect()
 }
 
-fn problem(failure: &Failure) -> String {
+pub(super) fn problem(failure: &Failure) -> String {
     match failure {
         Failure::ToolMissing { name } => format!("tool `{name}` is not on the PATH"),
         Failure::Input { path, problem } => format!("input `{path}`: {problem}"),

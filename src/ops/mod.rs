@@ -11,6 +11,7 @@ mod figures;
 mod project;
 mod security;
 mod settings;
+mod sync;
 mod types;
 mod words;
 mod upkeep;
@@ -19,7 +20,7 @@ pub use earlier::{FirstLook, Seen, Slice, Unchanged, first_look};
 pub use figures::{CacheCounter, figures};
 pub use project::Project;
 pub use settings::load_settings;
-
+pub use sync::{Direction, LeftOut, Refused, Synced, may_sync_to, sync_to};
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
 pub use upkeep::{
     CacheStats, Check, Checks, Cleaned, Fault, Flaw, Health, Status, Verified, cache_stats,

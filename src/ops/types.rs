@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::backup::BackupError;
+use crate::base::http::HttpError;
 use crate::base::{Diagnostic, Digest, FileError, TaskName};
 use crate::config::{Config, Environment};
 use crate::event::{Holder, MissReason, Summary};
@@ -129,6 +130,9 @@ pub enum Error {
     Busy { holder: Option<Holder> },
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// The remote store could not be asked, or did not take what it was sent.
+    #[error(transparent)]
+    Remote(#[from] HttpError),
     /// The machine refused something that a run needs.
     #[error("cannot {what}")]
     System {

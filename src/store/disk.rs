@@ -46,6 +46,10 @@ impl DiskStore {
         home::object_in(&self.objects, digest)
     }
 
+    pub(super) fn tmp(&self) -> &Path {
+        &self.tmp
+    }
+
     /// Keeps the bytes.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest, FileError> {
         let digest = Digest::of(bytes);

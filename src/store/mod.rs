@@ -1,11 +1,14 @@
-//! Bytes by their digest, on the disk.
+//! Bytes by their digest, on the disk and elsewhere.
 //!
 //! An object is the bare bytes in a file named by their SHA-256; it is written beside its place
 //! and renamed into it, and verified on every read. Knows nothing of tasks.
 
 mod disk;
+mod incoming;
 mod inspect;
+pub mod remote;
 
 pub use disk::{DiskStore, FetchError, Flaw, read_object};
 pub(crate) use disk::{put_aside, rename_into};
+pub use incoming::{Incoming, Refused};
 pub use inspect::{Inspected, inspect};

@@ -436,7 +436,7 @@ fn a_secret_is_seen_nowhere_and_kept_in_private_files() {
     let show = project.run(["config", "show", "--origin"]);
     show.success()
         .stdout_lacks("hunter2")
-        .stdout_has("remote_cas.secret_key = ***  (.reprovm/reprovm.conf:2, not yet in use)\n");
+        .stdout_has("remote_cas.secret_key = ***  (.reprovm/reprovm.conf:2)\n");
     project.remove(".reprovm/reprovm.conf");
     for file in crate::support::files_below(project.root(), &[]) {
         let bytes = project.bytes(&file);

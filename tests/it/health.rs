@@ -127,10 +127,14 @@ fn a_run_at_work_is_named_and_a_dead_one_is_no_problem() {
 }
 
 #[test]
-fn a_remote_store_that_is_configured_is_a_warning() {
+fn a_remote_store_of_a_kind_that_is_not_there_is_a_warning() {
     let project = built();
-    let run = project.run(["-q", "--set", "remote_cas.enabled=true", "health", "-o", "json"]);
-    check(run.success(), "remote", "WARNING", "not yet in use");
+    let health = |backend: &str| {
+        let set = format!("remote_cas.backend={backend}");
+        project.run(["--set", "remote_cas.enabled=true", "--set", &set, "health", "-o", "json"])
+    };
+    check(health("s3").success(), "remote", "OK", "configured");
+    check(health("gcs").success(), "remote", "WARNING", "not in this version");
 }
 
 #[test]
@@ -158,10 +162,12 @@ fn what_this_version_cannot_do_is_said_with_what_to_do_instead() {
         let plain = project.run([flag]);
         plain.code(14).stderr_has(&format!("`{flag}` needs a remote store"));
         plain.stderr_has("remote_cas.enabled").stderr_has("REPROVM_REMOTE_CAS_URL");
-        project
-            .run([flag, "--set", "remote_cas.enabled=true", "--set", "remote_cas.bucket=b"])
-            .code(10)
-            .stderr_has("this version has no remote stores yet");
+        for backend in ["gcs", "azure", "custom"] {
+            let set = format!("remote_cas.backend={backend}");
+            let run = project.run([flag, "--set", "remote_cas.enabled=true", "--set", &set]);
+            run.code(14)
+                .stderr_has(&format!("the remote store `{backend}` is not in this version"));
+        }
     }
     project.remove("one.txt").run(["--sync-from-remote", "manifest.txt"]).code(14);
     assert!(!project.exists("one.txt"), "nothing is built on a store that was not fetched");

@@ -40,6 +40,7 @@ mod signals;
 mod standing;
 mod stats;
 mod support;
+mod sync;
 mod terminal;
 mod tidy;
 mod timeouts;

@@ -3,6 +3,7 @@
 //! without the program, and just those tasks ran whose key was new.
 
 mod graph;
+mod remote;
 mod world;
 
 use std::cell::Cell;
@@ -90,14 +91,16 @@ fn how() -> impl Strategy<Value = How> {
     ]
 }
 
-fn case() -> impl Strategy<Value = Case> {
+fn node() -> impl Strategy<Value = Node> {
     let spec = (0..12_u8, prop::collection::vec(any::<u8>(), 1..=3), any::<bool>())
         .prop_map(|(kind, picks, by_name)| Spec { kind, picks, by_name });
-    let node =
-        spec.prop_map(|spec| Node { spec, variant: 0, renamed: 0, moved: 0, removed: false });
+    spec.prop_map(|spec| Node { spec, variant: 0, renamed: 0, moved: 0, removed: false })
+}
+
+fn case() -> impl Strategy<Value = Case> {
     let step =
         (prop::collection::vec(edit(), 0..=4), how()).prop_map(|(edits, how)| Step { edits, how });
-    (prop::collection::vec(node, 4..=14), prop::collection::vec(step, 6))
+    (prop::collection::vec(node(), 4..=14), prop::collection::vec(step, 6))
         .prop_map(|(nodes, steps)| Case { nodes, steps })
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::support::{Project, Run, Streams, Terminal, prometheus, wait_until};
+use crate::sync::set;
 
 /// Shows that a setting changes something: runs the program without it and with it.
 type Scenario = fn();
@@ -41,6 +42,17 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("prometheus.textfile", prometheus_textfile),
     ("output.progress", progress),
     ("rate_limiting.max_concurrent_tasks", max_concurrent_tasks),
+    ("remote_cas.enabled", set::enabled),
+    ("remote_cas.backend", set::backend),
+    ("remote_cas.endpoint", set::endpoint),
+    ("remote_cas.bucket", set::bucket),
+    ("remote_cas.prefix", set::prefix),
+    ("remote_cas.region", set::region),
+    ("remote_cas.use_ssl", set::use_ssl),
+    ("remote_cas.access_key", set::access_key),
+    ("remote_cas.secret_key", set::secret_key),
+    ("remote_cas.mode", set::mode),
+    ("remote_cas.request_timeout_seconds", set::request_timeout_seconds),
     ("security.max_input_size_mb", max_input_size_mb),
     ("security.validate_checksums", validate_checksums),
     ("security.deny_dangerous", deny_dangerous),

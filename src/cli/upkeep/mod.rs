@@ -4,11 +4,11 @@
 pub(super) mod cache;
 pub(super) mod exporter;
 pub(super) mod health;
+mod sync;
 
 use super::args::Cli;
 use super::{Call, Code, Failure, build, list};
-use crate::base::Diagnostic;
-use crate::ops::Error;
+use crate::ops::may_sync_to;
 
 /// What the flags ask for instead of a build, or before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +52,8 @@ impl Errand {
             Self::Verify => cache::verify(&cli.flags, false, call),
             Self::Clean if builds => cache::clean_first(&cli.flags, call),
             Self::Clean => cache::clean(&cli.flags, call),
-            Self::SyncFrom => Err(sync("--sync-from-remote", call)),
-            Self::SyncTo => Err(sync("--sync-to-remote", call)),
+            Self::SyncFrom => sync::from(cli, call, builds),
+            Self::SyncTo => sync::to(cli, call, builds),
             // The run serves them itself.
             Self::Exporter if builds => Ok(Code::Success as u8),
             Self::Exporter => exporter::run(call),
@@ -62,35 +62,33 @@ impl Errand {
 }
 
 /// Does what the flags ask for, and then the build: if nothing else was asked for, or if a
-/// manifest is named and nothing was only to be looked at.
+/// manifest is named and nothing was only to be looked at. What the build made is sent after it.
 pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let errands = Errand::of(cli);
     let looks = errands.iter().any(|errand| errand.only_looks());
     let builds = errands.is_empty() || (cli.manifest.is_some() && !looks);
     let mut code = Code::Success as u8;
-    for errand in errands {
-        let ended = errand
-            .run(cli, call, builds)
-            .unwrap_or_else(|error| error.report(&call.screen, call.traced));
+    let (before, after): (Vec<_>, Vec<_>) =
+        errands.into_iter().partition(|errand| !builds || *errand != Errand::SyncTo);
+    let perform = |errand: Errand| {
+        let ended = errand.run(cli, call, builds);
+        ended.unwrap_or_else(|error| error.report(&call.screen, call.traced))
+    };
+    for errand in before {
+        let ended = perform(errand);
         if code == Code::Success as u8 {
             code = ended;
         }
     }
-    if builds && code == Code::Success as u8 { build::run(cli, call) } else { Ok(code) }
-}
-
-fn sync(flag: &str, call: &Call) -> Failure {
-    if !call.settings.config.remote_cas.enabled {
-        let mistake = Diagnostic::new(format!("`{flag}` needs a remote store, and none is set"))
-            .help(
-                "set `remote_cas.enabled`, `remote_cas.backend` and `remote_cas.endpoint` or \
-                 `remote_cas.bucket`, or the variable REPROVM_REMOTE_CAS_URL",
-            );
-        return Error::Config(vec![mistake]).into();
+    if !builds || code != Code::Success as u8 {
+        return Ok(code);
     }
-    Failure::Refused {
-        message: format!("`{flag}` cannot be done: this version has no remote stores yet"),
-        help: "copy the folder of the cache, and name the copy with `--cache-dir`".to_owned(),
-        code: Code::NetworkError,
+    if !after.is_empty() {
+        // A build may take long: what is wrong with the settings is told before it.
+        may_sync_to(&call.settings.config)?;
     }
+    let built = build::run(cli, call)?;
+    // Also where tasks failed: what succeeded is worth as much to others.
+    let sent = after.into_iter().map(perform).find(|&code| code != Code::Success as u8);
+    Ok(if built == Code::Success as u8 { sent.unwrap_or(built) } else { built })
 }

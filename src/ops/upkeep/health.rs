@@ -11,7 +11,7 @@ use crate::base::fs::{self, Context as _};
 use crate::base::text::count;
 use crate::base::{FileError, clock};
 use crate::cache::record::{Found, Look, Records};
-use crate::config::Config;
+use crate::config::{Backend, Config};
 use crate::home::{Holding, Home};
 use crate::observe::words;
 use crate::store::DiskStore;
@@ -191,7 +191,15 @@ fn locks(home: &Home) -> (Status, String) {
 
 fn remote(config: &Config) -> (Status, String) {
     if config.remote_cas.enabled {
-        (Status::Warning, "it is configured, but not yet in use in this version".to_owned())
+        let what = match config.remote_cas.backend {
+            Backend::Http | Backend::S3 => {
+                "configured; asked by `--sync-from-remote` and `--sync-to-remote` only"
+            }
+            Backend::Gcs | Backend::Azure | Backend::Custom => {
+                return (Status::Warning, "its backend is not in this version".to_owned());
+            }
+        };
+        (Status::Ok, what.to_owned())
     } else {
         (Status::Ok, "not configured".to_owned())
     }

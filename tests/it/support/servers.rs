@@ -1,0 +1,104 @@
+//! Servers that tests talk to: nginx and s3rver, started on a free port and killed at the end.
+//! `tests/servers.sh` installs them.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::{source_root, wait_until};
+
+/// A server that runs until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+    folder: TempDir,
+}
+
+impl Server {
+    /// nginx with this `server` block, whose `listen` and `root` are made ours.
+    pub(crate) fn nginx(block: &str) -> Self {
+        Self::start(&|folder, port| {
+            let block = block
+                .replace("listen 8080;", &format!("listen 127.0.0.1:{port};"))
+                .replace("listen 8443 ssl;", &format!("listen 127.0.0.1:{port} ssl;"))
+                .replace("/srv/reprovm", &folder.join("data").to_string_lossy());
+            assert!(block.contains(&port.to_string()), "no `listen` in\n{block}");
+            let user = if nix::unistd::geteuid().is_root() { "user root;\n" } else { "" };
+            let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+                .iter()
+                .map(|what| format!("{what}_temp_path tmp;\n"))
+                .collect();
+            let conf = format!(
+                "daemon off;\nworker_processes 1;\n{user}pid nginx.pid;\nerror_log error.log;\n\
+                 events {{}}\nhttp {{\naccess_log access.log;\n{temporary}{block}\n}}\n"
+            );
+            fs::create_dir_all(folder.join("data")).expect("a folder");
+            fs::write(folder.join("nginx.conf"), conf).expect("a configuration");
+            let mut command = Command::new("nginx");
+            command.arg("-p").arg(folder).args(["-c", "nginx.conf", "-e", "error.log"]);
+            command
+        })
+    }
+
+    /// s3rver with this bucket. It knows the key `S3RVER` with the secret `S3RVER`.
+    pub(crate) fn s3(bucket: &str) -> Self {
+        Self::start(&|folder, port| {
+            let program = source_root().join("target/servers/node_modules/.bin/s3rver");
+            let mut command = Command::new(program);
+            command.arg("-d").arg(folder.join("data"));
+            command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-s"]);
+            command.args(["--configure-bucket", bucket]);
+            command
+        })
+    }
+
+    fn start(command: &dyn Fn(&Path, u16) -> Command) -> Self {
+        // Between the choice of a port and its use another test may take it.
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
+            let port = free.expect("a free port").port();
+            let mut command = command(folder.path(), port);
+            command.current_dir(folder.path()).process_group(0);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let child = command.spawn().unwrap_or_else(|error| {
+                panic!("{command:?}: {error}; `sh tests/servers.sh` installs the servers")
+            });
+            let mut server = Self { child, port, folder };
+            let mut over = false;
+            wait_until("the server", || {
+                over = server.child.try_wait().expect("a child of ours").is_some();
+                over || TcpStream::connect(("127.0.0.1", port)).is_ok()
+            });
+            if !over {
+                return server;
+            }
+        }
+        panic!("the server does not start");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where the server keeps what it is given.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It is our child and not waited for: the id is still its own.
+        let pid = i32::try_from(self.child.id()).expect("a process id fits");
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+}
