@@ -21,6 +21,7 @@ impl Event {
             Self::TaskNotSaved { .. } => "task_not_saved",
             Self::CacheDamaged { .. } => "cache_damaged",
             Self::CacheDegraded { .. } => "cache_degraded",
+            Self::SharedFileSystem { .. } => "shared_file_system",
             Self::SecurityViolation { .. } => "security_violation",
             Self::AccessDenied { .. } => "access_denied",
             Self::TaskPlanned { .. } => "task_planned",
@@ -49,6 +50,7 @@ impl Event {
             | Self::TasksExpected { .. }
             | Self::CacheDamaged { .. }
             | Self::CacheDegraded { .. }
+            | Self::SharedFileSystem { .. }
             | Self::AccessDenied { .. }
             | Self::CancelRequested { .. }
             | Self::WorkspaceBusy { .. }
@@ -69,6 +71,7 @@ mod tests {
             Event::TasksUpToDate { count: 1, saved_ms: 0 },
             Event::CacheDegraded { problem: String::new() },
             Event::TaskNotSaved { task: task.clone(), changes: Vec::new() },
+            Event::SharedFileSystem { cache: None, workspace: None },
             Event::WorkspaceBusy { holder: None },
         ];
         for event in events {

@@ -51,6 +51,7 @@ impl Tally {
             | Event::TaskNotSaved { .. }
             | Event::CacheDamaged { .. }
             | Event::CacheDegraded { .. }
+            | Event::SharedFileSystem { .. }
             | Event::SecurityViolation { .. }
             | Event::AccessDenied { .. }
             | Event::WorkspaceBusy { .. } => {}

@@ -10,12 +10,13 @@ use super::project::Project;
 use super::security;
 use super::types::{BuildOptions, Error, Report};
 use crate::base::clock;
+use crate::base::fs::shared::shared_file_system;
 use crate::base::{Diagnostic, Digest};
 use crate::cache::record::Records;
 use crate::cache::state::State;
 use crate::config::Wait;
 use crate::engine::{self, Bench, Inbox, Options, Results, Settled};
-use crate::event::{Emitter, Event, Holder, Observer};
+use crate::event::{Emitter, Event, FolderOn, Holder, Observer};
 use crate::exec::Runner;
 use crate::home::{self, Home, Lock, LockError};
 use crate::store::DiskStore;
@@ -48,6 +49,7 @@ impl Project {
         }
         security::refuse_exposed(&home, &emitter)?;
         let _lock = lock(&home, options, &emitter)?;
+        tell_shared(&home, &emitter);
         let state = self.state(&home, options);
         let plan = self.plan(&needed);
         self.refuse_missing(&needed, &state)?;
@@ -149,6 +151,24 @@ impl Project {
             bench.replay_settled(settled);
         }
     }
+}
+
+/// A warning where our folders lie on a file system of a network or of a program.
+fn tell_shared(home: &Home, emitter: &Emitter) {
+    let (cache, workspace) = on_shared(home);
+    if cache.is_some() || workspace.is_some() {
+        emitter.emit(Event::SharedFileSystem { cache, workspace });
+    }
+}
+
+/// Which of the folders of the cache and of the workspace lie on such a file system.
+pub(super) fn on_shared(home: &Home) -> (Option<FolderOn>, Option<FolderOn>) {
+    let look = |folder: &Path| {
+        let file_system = shared_file_system(folder)?.to_owned();
+        let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+        Some(FolderOn { path: path.display().to_string(), file_system })
+    };
+    (look(home.cache_dir()), look(home.root()))
 }
 
 /// The lock of the workspace; none for a run that writes nothing.

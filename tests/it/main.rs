@@ -34,6 +34,7 @@ mod restore;
 mod said;
 mod security;
 mod settings;
+mod shared;
 mod signals;
 mod standing;
 mod stats;

@@ -4,6 +4,7 @@
 mod background;
 mod cache;
 mod cproject;
+mod fuse;
 mod project;
 mod run;
 mod selftest;
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub(crate) use background::{Background, wait_until};
 pub(crate) use cache::{assert_sound_objects, hex_digest};
 pub(crate) use cproject::CProject;
+pub(crate) use fuse::Fuse;
 pub(crate) use project::Project;
 pub(crate) use run::{Run, Summary};
 pub(crate) use store::{assert_store_is_whole, records};
