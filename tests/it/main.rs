@@ -20,6 +20,7 @@ mod failures;
 mod health;
 mod keys;
 mod killed;
+mod large;
 mod locks;
 mod logs;
 mod metrics;
