@@ -5,6 +5,7 @@
 
 mod backup;
 mod cache;
+mod checkouts;
 mod commands;
 mod config;
 mod cproject;
@@ -25,6 +26,7 @@ mod locks;
 mod logs;
 mod metrics;
 mod misses;
+mod mistakes;
 mod model;
 mod outputs;
 mod processes;
