@@ -29,6 +29,7 @@ mod misses;
 mod mistakes;
 mod model;
 mod outputs;
+mod pools;
 mod processes;
 mod races;
 mod readme;
