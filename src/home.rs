@@ -34,6 +34,11 @@ impl Home {
         Self { root, cache }
     }
 
+    /// Holds the lock and the state of the workspace.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Holds `cas/` and `cache/`.
     pub fn cache_dir(&self) -> &Path {
         &self.cache

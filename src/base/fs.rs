@@ -17,6 +17,7 @@ use super::clock::Stopwatch;
 use super::text;
 
 pub mod beneath;
+pub mod shared;
 
 /// A failed operation on a file: what was tried, on which path; the system's answer is the source.
 #[derive(Debug, thiserror::Error)]

@@ -60,7 +60,8 @@ pub fn members(
     let excludes = excludes(task)?;
     let note = |folder: &[u8]| files.list(folder);
     let unread = limit.filter(|_| effort == Effort::Full);
-    let mut found: BTreeMap<Vec<u8>, Member> = BTreeMap::new();
+    // There may be a million of them: in order already, but for what several inputs stand for.
+    let (mut found, mut walked) = (Vec::new(), Vec::new());
     for input in &task.inputs {
         let paths = match &input.value {
             Input::Exclude(_) => continue,
@@ -75,7 +76,7 @@ pub fn members(
                     Kind::Dir => expand::tree(&path, &excludes, &note)?,
                     _ => Vec::new(),
                 };
-                found.insert(path.clone(), Member { path, file, entry });
+                found.push(Member { path, file, entry });
                 inside
             }
         };
@@ -83,11 +84,14 @@ pub fn members(
             refuse_large(&path, Links::Kept, files, unread)?;
             let file = files.intern(&path);
             let Some(entry) = one(file, files, effort)? else { return Ok(None) };
-            found.entry(path.clone()).or_insert(Member { path, file, entry });
+            walked.push(Member { path, file, entry });
         }
     }
-    let members: Vec<Member> = found.into_values().collect();
-    for member in &members {
+    // What the manifest names goes before what was found by walking: the sort is stable.
+    found.append(&mut walked);
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    found.dedup_by(|later, first| later.path == first.path);
+    for member in &found {
         // It was small when it was looked at, or is known from an earlier run.
         within(&member.path, &member.entry.sig, limit)?;
         let shown = || text::shown(&member.path).into_owned();
@@ -97,7 +101,7 @@ pub fn members(
             Kind::File | Kind::Executable | Kind::Dir | Kind::Link => {}
         }
     }
-    Ok(Some(members))
+    Ok(Some(found))
 }
 
 /// Whether a link is read as what it leads to.

@@ -22,6 +22,7 @@ impl Event {
             Self::TaskNotReproducible { .. } => "task_not_reproducible",
             Self::CacheDamaged { .. } => "cache_damaged",
             Self::CacheDegraded { .. } => "cache_degraded",
+            Self::SharedFileSystem { .. } => "shared_file_system",
             Self::SecurityViolation { .. } => "security_violation",
             Self::AccessDenied { .. } => "access_denied",
             Self::TaskPlanned { .. } => "task_planned",
@@ -51,6 +52,7 @@ impl Event {
             | Self::TasksExpected { .. }
             | Self::CacheDamaged { .. }
             | Self::CacheDegraded { .. }
+            | Self::SharedFileSystem { .. }
             | Self::AccessDenied { .. }
             | Self::CancelRequested { .. }
             | Self::WorkspaceBusy { .. }
@@ -71,6 +73,7 @@ mod tests {
             Event::TasksUpToDate { count: 1, saved_ms: 0 },
             Event::CacheDegraded { problem: String::new() },
             Event::TaskNotSaved { task: task.clone(), changes: Vec::new() },
+            Event::SharedFileSystem { cache: None, workspace: None },
             Event::WorkspaceBusy { holder: None },
         ];
         for event in events {

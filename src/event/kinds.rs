@@ -111,6 +111,12 @@ pub enum Event {
     CacheDegraded {
         problem: String,
     },
+    /// Folders of ours lie where the file system does not promise all that we build on; the run
+    /// goes on. Each with what the file system is called.
+    SharedFileSystem {
+        cache: Option<FolderOn>,
+        workspace: Option<FolderOn>,
+    },
     /// A security check struck. Where nothing is refused, it is a warning.
     SecurityViolation {
         task: TaskName,
@@ -142,6 +148,13 @@ pub enum Event {
     RunFinished {
         summary: Summary,
     },
+}
+
+/// A folder, and what the file system is called on which it lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderOn {
+    pub path: String,
+    pub file_system: String,
 }
 
 /// A run that has the workspace, by its own account.

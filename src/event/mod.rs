@@ -13,8 +13,8 @@ mod totals;
 
 pub use emit::{Emitter, Observer, Stamped};
 pub use kinds::{
-    Event, Failure, HitSource, Holder, InputChange, MissReason, Outcome, Output, SkipReason,
-    Summary, Timing, Usage,
+    Event, Failure, FolderOn, HitSource, Holder, InputChange, MissReason, Outcome, Output,
+    SkipReason, Summary, Timing, Usage,
 };
 pub use level::Level;
 pub use measures::{Histogram, Measure, Measures};

@@ -58,6 +58,7 @@ impl Tally {
             | Event::TaskOutput { .. }
             | Event::TaskNotSaved { .. }
             | Event::TaskNotReproducible { .. }
+            | Event::SharedFileSystem { .. }
             | Event::SecurityViolation { .. }
             | Event::WorkspaceBusy { .. } => {}
         }

@@ -402,6 +402,9 @@ impl<W: Write + Send> Observer for Console<W> {
                 self.warn(words::damage(what, path, problem))
             }
             Event::CacheDegraded { problem } => self.warn(words::degraded(problem)),
+            Event::SharedFileSystem { cache, workspace } => {
+                self.warn(words::shared_file_system(cache.as_ref(), workspace.as_ref()))
+            }
             Event::TasksExpected { .. } => Ok(()),
             // What is refused is said by the failure or the error that comes of it.
             Event::SecurityViolation { task, violation, refused: false } => {

@@ -4,11 +4,15 @@ use crate::base::size::ByteSize;
 use crate::base::text::{count, shown};
 use crate::base::{Kind, TaskName};
 use crate::event::{
-    Danger, Failure, HitSource, Holder, InputChange, MissReason, SkipReason, Usage, Violation,
+    Danger, Failure, FolderOn, HitSource, Holder, InputChange, MissReason, SkipReason, Usage,
+    Violation,
 };
 
 /// Longer values of variables are left out of a task's line.
 const MAX_VALUE: usize = 40;
+/// What may fail where a file system is not the machine's own.
+const SHARED_RISKS: &str = "locks there may not reach other machines, a file put in place may be \
+    seen half done or late by them, and looking at files is slow";
 /// How many names a sentence lists.
 const MAX_NAMES: usize = 10;
 
@@ -217,6 +221,24 @@ pub fn degraded(problem: &str) -> String {
     format!("{}; results stand but are not saved", shown(problem.as_bytes()))
 }
 
+/// What can go wrong on a file system that is not the machine's own, and what to do.
+pub fn shared_file_system(cache: Option<&FolderOn>, workspace: Option<&FolderOn>) -> String {
+    let place = |what: &str, on: &FolderOn| {
+        format!("the {what} {} is on {}", quoted(&on.path), shown(on.file_system.as_bytes()))
+    };
+    let mut places = Vec::new();
+    places.extend(cache.map(|on| place("cache folder", on)));
+    places.extend(workspace.map(|on| place("folder of the lock", on)));
+    let mut advice = Vec::new();
+    if cache.is_some() {
+        advice.push("set `cache_dir` to a folder on a local disk");
+    }
+    if workspace.is_some() {
+        advice.push("run in the project from one machine at a time");
+    }
+    format!("{}: {SHARED_RISKS}; {}", places.join(", "), advice.join(", and "))
+}
+
 /// What a security check struck at, with the task that it is about.
 pub fn violation(task: &TaskName, violation: &Violation) -> String {
     match violation {
@@ -355,6 +377,26 @@ mod tests {
         for (given, expected) in cases {
             assert_eq!(reason(&given), expected);
         }
+    }
+
+    #[test]
+    fn a_shared_file_system_is_named_with_what_to_do() {
+        let on = |path: &str, file_system: &str| FolderOn {
+            path: path.into(),
+            file_system: file_system.into(),
+        };
+        let (nfs, fuse) = (on("/net/c", "NFS"), on("/home/p/.reprovm", "FUSE"));
+        let both = shared_file_system(Some(&nfs), Some(&fuse));
+        assert_eq!(
+            both,
+            format!(
+                "the cache folder `/net/c` is on NFS, the folder of the lock `/home/p/.reprovm` \
+                 is on FUSE: {SHARED_RISKS}; set `cache_dir` to a folder on a local disk, and run \
+                 in the project from one machine at a time"
+            )
+        );
+        assert!(!shared_file_system(Some(&nfs), None).contains("one machine"));
+        assert!(!shared_file_system(None, Some(&fuse)).contains("cache_dir"));
     }
 
     #[test]

@@ -11,12 +11,13 @@ use super::project::Project;
 use super::security;
 use super::types::{BuildOptions, Error, Report};
 use crate::base::clock;
+use crate::base::fs::shared::shared_file_system;
 use crate::base::{Diagnostic, Digest};
 use crate::cache::record::Records;
 use crate::cache::state::State;
 use crate::config::Wait;
 use crate::engine::{self, Bench, Inbox, Options, Results, Settled};
-use crate::event::{Emitter, Event, Holder, Observer};
+use crate::event::{Emitter, Event, FolderOn, Holder, Observer};
 use crate::exec::Runner;
 use crate::home::{self, Home, Lock, LockError};
 use crate::store::DiskStore;
@@ -81,6 +82,7 @@ impl Project {
         emitter: &Emitter,
     ) -> Result<Report, Error> {
         let Ready { needed, home, state, part, _lock } = ready;
+        tell_shared(&home, emitter);
         let plan = self.plan(&needed);
         let (store, records) = (DiskStore::new(&home), Records::new(&home));
         let bench = Bench {
@@ -210,6 +212,24 @@ impl Totals {
         let tasks = open + outside;
         Self { tasks, up_to_date: count + outside, saved_ms: saved_ms + earlier_ms }
     }
+}
+
+/// A warning where our folders lie on a file system of a network or of a program.
+fn tell_shared(home: &Home, emitter: &Emitter) {
+    let (cache, workspace) = on_shared(home);
+    if cache.is_some() || workspace.is_some() {
+        emitter.emit(Event::SharedFileSystem { cache, workspace });
+    }
+}
+
+/// Which of the folders of the cache and of the workspace lie on such a file system.
+pub(super) fn on_shared(home: &Home) -> (Option<FolderOn>, Option<FolderOn>) {
+    let look = |folder: &Path| {
+        let file_system = shared_file_system(folder)?.to_owned();
+        let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+        Some(FolderOn { path: path.display().to_string(), file_system })
+    };
+    (look(home.cache_dir()), look(home.root()))
 }
 
 /// The lock of the workspace; none for a run that writes nothing.

@@ -1,12 +1,9 @@
-//! Full disks, folders that cannot be written to, borders between file systems, and much of
-//! everything: the result is right, or the run says why there is none.
+//! Full disks, folders that cannot be written to, and borders between file systems: the result is
+//! right, or the run says why there is none.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::SystemTime;
-
-use serde_json::json;
 
 use crate::support::{
     Project, Tmpfs, assert_same_tree, assert_sound_objects, files_below, picture,
@@ -143,79 +140,4 @@ fn an_output_folder_on_another_file_system_is_filled_by_copying() {
     project.remove("out/sub").json(["manifest.txt"]).executed_nothing();
     assert_same_tree(&project.tree(), &before);
     assert_eq!(picture(&project.path(".reprovm/stage")).len(), 0, "nothing is left in the making");
-}
-
-// D7.
-#[test]
-fn a_folder_of_ten_thousand_files_is_kept_and_restored() {
-    let project = Project::new();
-    // In memory, where making and removing them costs the machine little.
-    let disk = Tmpfs::mount(project.root(), "512m");
-    let count = if disk.is_some() { 10_000 } else { 2_000 };
-    project.manifest(&format!(
-        "task t {{\n  cmd = mkdir -p out && cd out && seq 1 {count} | split -l 1 -a 4 - f\n  \
-         outputs = out\n}}\n"
-    ));
-    project.run(["manifest.txt"]).success();
-    let before = project.tree();
-    assert_eq!(before.len(), count + 2);
-    let second = project.json(["manifest.txt"]);
-    assert_eq!(second.executed_nothing().summary().up_to_date, 1);
-    project.remove("out").json(["manifest.txt"]).executed_nothing();
-    assert_same_tree(&project.tree(), &before);
-}
-
-#[test]
-fn a_large_file_is_hashed_in_little_memory() {
-    let project = Project::new();
-    File::create(project.path("huge"))
-        .and_then(|file| file.set_len(1 << 29))
-        .expect("a sparse file");
-    // The lock names the process that runs the build; its peak is read when all is hashed.
-    project.manifest(
-        "task reads {\n  cmd = true\n  inputs = huge\n}\n\
-         task peak {\n  cmd = grep VmHWM \"/proc/$(head -n 1 .reprovm/lock)/status\" > peak\n  deps = reads\n  outputs = peak\n}\n",
-    );
-    project.run(["manifest.txt"]).success();
-    let line = project.read("peak");
-    let kib: u64 = line.split_whitespace().nth(1).expect("a figure").parse().expect("a number");
-    assert!(kib < 200 * 1024, "{line}");
-}
-
-#[test]
-fn folders_that_no_task_names_are_never_read() {
-    let project = Project::new();
-    for number in 0..100 {
-        project
-            .file(format!("undeclared/deep/{number}"), "x")
-            .file(format!("src/sub/deep/{number}"), "x");
-    }
-    project.file("src/a.c", "a").file("in/x", "x").manifest(
-        "task t {\n  cmd = cat src/a.c in/x > out\n  inputs = src/*.c in\n  outputs = out\n}\n",
-    );
-    // Reading a folder whose time of access is older than its change gives it a new one, unless
-    // the file system keeps none.
-    let old = |path: &str| {
-        let folder = File::open(project.path(path)).expect("a folder");
-        let times = fs::FileTimes::new().set_accessed(SystemTime::UNIX_EPOCH);
-        folder.set_times(times).expect("a time");
-    };
-    let accessed = |path: &str| project.path(path).metadata().expect("a folder").atime();
-    old("undeclared");
-    assert_eq!(fs::read_dir(project.path("undeclared")).expect("a folder").count(), 1);
-    if accessed("undeclared") == 0 {
-        eprintln!("SKIPPED: this file system keeps no times of access");
-        return;
-    }
-    let never = ["undeclared", "undeclared/deep", "src/sub", "src/sub/deep"];
-    for path in never.iter().chain(&["src", "in"]) {
-        old(path);
-    }
-    project.run(["manifest.txt"]).success();
-    project.file("src/a.c", "b").run(["manifest.txt"]).success();
-    project.remove("out").json(["manifest.txt"]).executed_nothing();
-    project.run(["explain", "manifest.txt", "t"]).success();
-    assert_eq!(never.map(accessed), [0; 4]);
-    assert!(accessed("src") > 0 && accessed("in") > 0, "what is declared is read");
-    assert_eq!(json!(project.read("out")), json!("bx"));
 }

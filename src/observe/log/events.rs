@@ -3,7 +3,7 @@
 
 use tracing::{debug, error, info, warn};
 
-use crate::event::{Event, MissReason, Observer, Outcome, Stamped, Summary, Usage};
+use crate::event::{Event, FolderOn, MissReason, Observer, Outcome, Stamped, Summary, Usage};
 use crate::observe::words;
 
 /// How many reasons or names a record lists.
@@ -50,6 +50,11 @@ fn log(event: &Event) {
         }
         Event::CacheDegraded { problem } => {
             warn!(target: RUN, problem, "cache cannot be written; results are not saved");
+        }
+        Event::SharedFileSystem { cache, workspace } => {
+            let name = |folder: &Option<FolderOn>| folder.as_ref().map(|on| on.file_system.clone());
+            let (cache, workspace) = (name(cache), name(workspace));
+            warn!(target: RUN, cache, workspace, "file system is not the machine's own");
         }
         Event::AccessDenied { path, problem, .. } => {
             warn!(target: RUN, path, problem, "access was denied");

@@ -14,6 +14,7 @@ use crate::cache::record::{Found, Look, Records};
 use crate::config::{Backend, Config};
 use crate::home::{Holding, Home};
 use crate::observe::words;
+use crate::ops::build::on_shared;
 use crate::store::DiskStore;
 
 /// How many records are read.
@@ -72,7 +73,7 @@ impl Checks {
 pub fn health(config: &Config) -> Health {
     let home = Home::new(Some(&config.cache.cache_dir));
     let checks = Checks {
-        cache: timed(|| or_critical(cache(&home))),
+        cache: timed(|| on_own_file_system(&home, or_critical(cache(&home)))),
         cas: timed(|| or_critical(cas(&home))),
         disk: timed(|| machine::disk(home.cache_dir())),
         memory: timed(machine::memory),
@@ -92,6 +93,16 @@ fn timed(check: impl FnOnce() -> (Status, String)) -> Check {
 
 fn or_critical(result: Result<(Status, String), FileError>) -> (Status, String) {
     result.unwrap_or_else(|error| (Status::Critical, sentence(&error)))
+}
+
+/// As it is, or a warning where our folders lie on a file system that is not the machine's own.
+fn on_own_file_system(home: &Home, (status, message): (Status, String)) -> (Status, String) {
+    let (cache, workspace) = on_shared(home);
+    if cache.is_none() && workspace.is_none() {
+        return (status, message);
+    }
+    let warning = words::shared_file_system(cache.as_ref(), workspace.as_ref());
+    (status.max(Status::Warning), format!("{message}; {warning}"))
 }
 
 /// Whether the folder is there at all; an error where something else is.

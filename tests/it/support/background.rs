@@ -117,8 +117,17 @@ impl Background {
     }
 
     #[track_caller]
-    pub(super) fn wait_within(mut self, patience: Duration) -> Run {
-        if !holds_within(patience, || self.is_over()) {
+    pub(crate) fn wait_within(mut self, patience: Duration) -> Run {
+        let (mut looks, mut peak) = (0_u64, 0);
+        // Its own account to the last; what `wait4` tells holds what the test had when it began.
+        let over = holds_within(patience, || {
+            looks += 1;
+            if looks % 4 == 1 {
+                peak = peak.max(peak_kib(self.pid()));
+            }
+            self.is_over()
+        });
+        if !over {
             let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
             panic!(
                 "{} still ran after {patience:?}\n--- stdout\n{}\n--- stderr\n{}",
@@ -133,6 +142,7 @@ impl Background {
             code: status.code(),
             signal: status.signal(),
             took,
+            peak_kib: peak,
             stdout: self.stdout_so_far(),
             stderr: self.stderr_so_far(),
         }
@@ -146,6 +156,13 @@ impl Drop for Background {
             let _ = self.child.wait();
         }
     }
+}
+
+/// The most memory that a process has had, in KiB; 0 where it has ended.
+fn peak_kib(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// All of a file that another process appends to, without moving the place where it writes.

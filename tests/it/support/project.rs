@@ -65,6 +65,11 @@ impl Project {
         self
     }
 
+    /// Makes another folder that exists the project's own.
+    pub(crate) fn stand_in(&mut self, root: &Path) {
+        self.root = root.to_path_buf();
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }

@@ -11,6 +11,8 @@ pub(crate) struct Run {
     pub(crate) code: Option<i32>,
     pub(crate) signal: Option<i32>,
     pub(super) took: Duration,
+    /// The most memory that the program itself had, as far as it was seen.
+    pub(super) peak_kib: u64,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
 }
@@ -49,6 +51,14 @@ impl Run {
     #[track_caller]
     pub(crate) fn within(&self, limit: Duration) -> &Self {
         assert!(self.took <= limit, "took {:?}, not {limit:?}\n{}", self.took, self.transcript());
+        self
+    }
+
+    /// The program itself had no more memory; what it starts does not count.
+    #[track_caller]
+    pub(crate) fn within_memory(&self, mib: u64) -> &Self {
+        let peak = self.peak_kib >> 10;
+        assert!(peak <= mib, "had {peak} MiB of memory, not {mib}\n{}", self.transcript());
         self
     }
 
@@ -165,6 +175,11 @@ impl Run {
             self.transcript()
         );
         self
+    }
+
+    /// What it cost.
+    pub(crate) fn figures(&self) -> String {
+        format!("{:?} and at most {} MiB: {}", self.took, self.peak_kib >> 10, self.line)
     }
 
     pub(crate) fn transcript(&self) -> String {
