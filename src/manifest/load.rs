@@ -25,7 +25,7 @@ const FILES_MAX: usize = 1000;
 /// The longest chain of files that include each other.
 const DEPTH_MAX: usize = 32;
 /// What tasks may take in memory; see [`Budget`].
-const MEMORY_MAX: usize = 96 << 20;
+const MEMORY_MAX: usize = 160 << 20;
 
 /// A file as it was found: what tells it from others under whatever name, and at most `limit + 1`
 /// of its bytes.

@@ -570,7 +570,7 @@ fn large_manifests_of_any_kind_end_in_an_answer() {
         ("m", repeated("task a{\ncmd=```\n}\n", 1 << 20)),
         ("m", repeated("task a\n", 1 << 20)),
         ("m", repeated("let a={{b}}\n", 1 << 20)),
-        ("m", format!("task a {{\ninputs = {}\n}}", repeated("*,", 1 << 20))),
+        ("m", format!("task a {{\ninputs = {}\n}}", repeated("*,", 2 << 20))),
         ("m", format!("task a {{\ninputs = {}\n}}", repeated("{", 1 << 20))),
         ("m", format!("task a {{\ninputs = {}\n}}", repeated("\"", 1 << 20))),
         ("m.toml", repeated("[", 1 << 20)),

@@ -188,14 +188,14 @@ fn whatever_is_no_manifest_is_answered_in_bounded_memory() {
         ("m.toml", of("[a]\n", 50 << 20)),
         ("m.txt", of("let a={{b}}\n", size)),
         ("m.txt", of("include x\n", size)),
-        ("m.txt", format!("task a {{\ninputs = {}\n}}", of("a,", size))),
+        ("m.txt", format!("task a {{\ninputs = {}\n}}", of("a,", 2 * size))),
         ("m.txt", format!("task a {{\ninputs = {}\n}}", of("{", size))),
         ("m.txt", format!("{tasks}x")),
         ("m.txt", of("\u{0}", size)),
         ("m.toml", format!("a = {}", of("[", size))),
         ("m.toml", format!("a = {}", of("{a=", size))),
         ("m.toml", format!("a{} = 1", of(".a", size))),
-        ("m.toml", format!("[task.a]\ninputs = [{}]", of("\"a\",", size))),
+        ("m.toml", format!("[task.a]\ninputs = [{}]", of("\"a\",", 2 * size))),
     ];
     let project = Project::new();
     for (name, text) in cases {
