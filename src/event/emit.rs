@@ -18,6 +18,8 @@ use crate::base::clock;
 
 /// How many events may wait for a slow observer.
 const QUEUE: usize = 1 << 16;
+/// How long events are gathered before they are delivered.
+const PAUSE: Duration = Duration::from_micros(500);
 
 /// An event with its place in the stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,6 +168,7 @@ impl Emitter {
             Mode::Inline => listeners,
             Mode::Threaded { sender, thread, .. } => {
                 drop(sender);
+                thread.thread().unpark();
                 thread.join().ok()
             }
         };
@@ -204,6 +207,12 @@ fn deliver_all(
     while let Ok(event) = receiver.recv() {
         waiting.fetch_sub(1, Ordering::Relaxed);
         listeners.deliver(&event);
+        for event in receiver.try_iter() {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            listeners.deliver(&event);
+        }
+        // To wake a thread for each event costs more than the event. The end does not wait.
+        thread::park_timeout(PAUSE);
     }
     listeners
 }
