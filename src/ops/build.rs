@@ -1,7 +1,7 @@
 //! Building: what is needed, what of it must run, and the running of it.
 
 use std::path::Path;
-use std::sync::PoisonError;
+use std::sync::{OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::backup;
@@ -332,7 +332,9 @@ pub(super) fn jobs(options: &BuildOptions) -> usize {
 
 /// How many cores there are for us.
 pub(super) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    // To ask takes the reading of a control group's files each time.
+    static THREADS: OnceLock<usize> = OnceLock::new();
+    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// 16 hex digits that no other run has.
