@@ -16,6 +16,7 @@ use crate::base::{Digest, FileError, Pattern, Sig, TaskName, fs};
 use crate::graph::{Graph, TaskId, ids};
 use crate::manifest::{Input, Manifest, Pool, Task};
 
+/// The last byte is raised whenever a task is written otherwise; a test holds that.
 const MAGIC: &[u8; 8] = b"rvmcmp\0\x01";
 
 /// A text of the manifest, as it was before it was read.
@@ -438,6 +439,18 @@ task all {
             std::fs::write(&case.path, &good[..at]).expect("a writable folder");
             assert!(Compiled::open(&case.path).is_none(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn the_form_of_tasks_is_the_one_that_the_number_stands_for() {
+        let manifest = parse(Path::new("m.txt"), TEXT.as_bytes()).expect("a good manifest");
+        let tasks = postcard::to_stdvec(&(&manifest.tasks, &manifest.pools)).expect("plain data");
+        let form = "434bae9dce98aa4cd8e7ab6cc3872885c0a6598221f00f92293ab46fd9909eff";
+        assert_eq!(
+            (MAGIC[7], Digest::of(&tasks).hex().as_str()),
+            (1, form),
+            "tasks are written otherwise: raise the number in MAGIC, and set both here"
+        );
     }
 
     #[test]
