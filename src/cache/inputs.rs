@@ -291,3 +291,70 @@ pub fn paths(task: &Task, files: &Files) -> Result<Vec<Vec<u8>>, InputError> {
     found.dedup();
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::manifest;
+
+    /// Brings the items into another order, the same each time for a state.
+    fn shuffle<T>(items: &mut [T], state: &mut u64) {
+        for last in (1..items.len()).rev() {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            items.swap(last, (*state >> 33) as usize % (last + 1));
+        }
+    }
+
+    /// A manifest that says the same each time, in another order.
+    fn text(state: &mut u64) -> String {
+        let list = |words: &[&str], state: &mut u64| {
+            let mut words = words.to_vec();
+            shuffle(&mut words, state);
+            words.join(" ")
+        };
+        let inputs = ["Cargo.toml", "README.md", "docs", "src/*.rs", "!src/main.rs", "LICENSE"];
+        let mut fields = [
+            "cmd = build".to_owned(),
+            format!("inputs = {}", list(&inputs, state)),
+            format!("outputs = {}", list(&["out/a", "out/b", "out/c"], state)),
+            format!("deps = {}", list(&["one", "two", "three"], state)),
+            format!("env = {}", list(&["A=1", "B=2", "C=3"], state)),
+            format!("pass_env = {}", list(&["X", "Y", "Z"], state)),
+        ];
+        shuffle(&mut fields, state);
+        let mut tasks = [
+            format!("task t {{\n  {}\n}}\n", fields.join("\n  ")),
+            "task one {\n  cmd = 1\n  outputs = one\n}\n".to_owned(),
+            "task two {\n  cmd = 2\n  outputs = two\n}\n".to_owned(),
+            "task three {\n  cmd = 3\n  outputs = three\n}\n".to_owned(),
+        ];
+        shuffle(&mut tasks, state);
+        tasks.concat()
+    }
+
+    // K10.
+    #[test]
+    fn a_thousand_shuffles_of_all_that_a_manifest_says_give_one_key() {
+        let files = Files::new(None);
+        let environment = Environment::default();
+        let mut state = 1;
+        let mut keys: Vec<Digest> = (0..1000)
+            .map(|_| {
+                let manifest = manifest::parse(Path::new("m"), text(&mut state).as_bytes())
+                    .expect("a good manifest");
+                let task = manifest.tasks.iter().find(|task| task.name.as_str() == "t");
+                let task = task.expect("the task");
+                let members = members(task, &files, Effort::Full, None);
+                let members = members.expect("files of the project").expect("all of them");
+                assert!(members.len() > 10, "the patterns and folders are there");
+                let tools = Tools::new();
+                let result = |name: &TaskName| Digest::of(name.as_str().as_bytes());
+                recipe(task, &environment, &tools, &members, result).key()
+            })
+            .collect();
+        keys.dedup();
+        assert_eq!(keys.len(), 1);
+    }
+}

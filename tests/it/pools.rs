@@ -1,4 +1,4 @@
-//! What a task sees of the world around it while it runs: how many run beside it, and variables.
+//! Which tasks run beside each other and in what order, and what a task sees of the world around it.
 
 use std::fmt::Write as _;
 
@@ -42,4 +42,24 @@ fn a_task_that_inherits_all_variables_has_only_declared_ones_in_its_key() {
     let run = project.env("NAMED", "two").json(["manifest.txt"]);
     assert_eq!(run.success().executed(), ["all"]);
     assert_eq!(project.read("all"), "two two\n");
+}
+
+#[test]
+fn what_took_longest_with_all_that_waits_for_it_starts_first() {
+    let project = Project::new();
+    project.file("in", "1\n").manifest(
+        "task quick {\n  cmd = cat in > quick.out\n  inputs = in\n  outputs = quick.out\n}\n\
+         task alone {\n  cmd = sleep 0.2; cat in > alone.out\n  inputs = in\n  outputs = alone.out\n}\n\
+         task first {\n  cmd = sleep 0.2; cat in > first.out\n  inputs = in\n  outputs = first.out\n}\n\
+         task second {\n  cmd = sleep 0.1; cat first.out > second.out\n  inputs = first.out\n  outputs = second.out\n}\n",
+    );
+    let started = |project: &Project| -> Vec<String> {
+        let run = project.json(["-j1", "manifest.txt"]);
+        let events = run.success().events_of("task_started");
+        events.iter().map(|event| event["task"].as_str().expect("a name").to_owned()).collect()
+    };
+    // Nothing is known of durations yet.
+    assert_eq!(started(&project).len(), 4);
+    project.file("in", "2\n");
+    assert_eq!(started(&project), ["first", "alone", "second", "quick"]);
 }
