@@ -6,8 +6,10 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
+use nix::sys::signal::{SigHandler, Signal, signal};
 use tempfile::TempDir;
 
 use super::{Background, Run, Tree, files_below, picture, source_root};
@@ -29,6 +31,15 @@ impl Project {
 
     /// An empty project for any program.
     pub(crate) fn of_program(program: impl AsRef<Path>) -> Self {
+        // What ignores a signal hands that on to all that it starts: tests under `nohup`, or in the
+        // background of a script, would find programs that do not hear of it.
+        static HEAR: Once = Once::new();
+        HEAR.call_once(|| {
+            for heard in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+                // SAFETY: no handler is installed, so none can run.
+                unsafe { signal(heard, SigHandler::SigDfl) }.expect("a signal with an action");
+            }
+        });
         let temporary = tempfile::tempdir().expect("a temporary folder");
         // The kernel's name of the folder, so that paths in messages compare.
         let base = temporary.path().canonicalize().expect("the folder just made");
