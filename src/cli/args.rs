@@ -2,19 +2,20 @@
 //!
 //! Flags are global: they may stand before or behind a verb, and between other arguments.
 
-use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{
-    Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
-};
+use clap::{Args, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
 use crate::base::nearest::nearest;
 use crate::base::secret::HIDDEN;
 use crate::base::text;
 use crate::config::{Find, find, settings};
+
+mod verbs;
+
+pub(super) use verbs::{BackupVerb, CacheVerb, ConfigVerb, Explain, Shell, Verb};
 
 /// Builds what a manifest describes: tasks run in parallel, and what is known comes from a cache.
 #[derive(Debug, Parser)]
@@ -227,131 +228,6 @@ pub(super) struct Flags {
 pub(super) enum Format {
     Text,
     Json,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Verb {
-    /// Say what is in a task's key, and what differs from its last run
-    Explain(Explain),
-    /// Say whether the cache and the machine are fit for a run
-    Health,
-    /// Verify, clean or count the cache
-    #[command(subcommand, subcommand_help_heading = "Verbs")]
-    Cache(CacheVerb),
-    /// Keep copies of the cache
-    #[command(subcommand, subcommand_help_heading = "Verbs")]
-    Backup(BackupVerb),
-    /// Print or check settings
-    #[command(subcommand, subcommand_help_heading = "Verbs")]
-    Config(ConfigVerb),
-    /// Print a script that completes command lines of a shell
-    Completions {
-        /// For which shell
-        shell: Shell,
-    },
-    /// Print the manual page
-    Man,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum CacheVerb {
-    /// Read all that is stored, and say what is damaged
-    Verify {
-        /// Take away what is damaged
-        #[arg(long)]
-        repair: bool,
-    },
-    /// Remove all results
-    Clean,
-    /// Say how much is stored
-    Stats,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum BackupVerb {
-    /// Make a backup of the cache
-    Create {
-        name: String,
-        /// Trust what another backup holds, and copy only what is new
-        #[arg(long)]
-        incremental: bool,
-    },
-    /// Print what backups there are
-    List,
-    /// Print what is known of a backup
-    Info { name: String },
-    /// Read and prove all of a backup
-    Verify { name: String },
-    /// Make a folder for `--cache-dir` of a backup
-    Restore {
-        name: String,
-        dest: PathBuf,
-        /// Replace a cache that is there
-        #[arg(long)]
-        overwrite: bool,
-    },
-    /// Remove a backup, and what no other needs
-    Delete { name: String },
-    /// Remove all but the newest backups
-    Cleanup {
-        /// How many are kept
-        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-        keep: u32,
-    },
-    /// Print all that the manifests say, as JSON
-    ExportMetadata {
-        /// Of this backup [default: all]
-        name: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ConfigVerb {
-    /// Print the settings that are in force
-    Show {
-        /// Print where each value comes from
-        #[arg(long)]
-        origin: bool,
-        /// Sections and settings to print [default: all]
-        names: Vec<String>,
-    },
-    /// Print the value of one setting
-    Get {
-        /// The setting, as `section.key` or `key`
-        key: String,
-        /// Print where the value comes from
-        #[arg(long)]
-        origin: bool,
-    },
-    /// Say what is wrong in a file of settings
-    Check { file: PathBuf },
-}
-
-/// A shell that command lines can be completed for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Shell {
-    Bash,
-    Zsh,
-    Fish,
-}
-
-#[derive(Debug, Args)]
-#[command(override_usage = "reprovm explain [OPTIONS] [MANIFEST] <TASK>")]
-pub(super) struct Explain {
-    /// The task to explain, and before it the file that describes it [default: manifest.txt]
-    #[arg(required = true, num_args = 1..=2, value_name = "MANIFEST TASK")]
-    names: Vec<OsString>,
-}
-
-impl Explain {
-    pub(super) fn manifest(&self) -> Option<PathBuf> {
-        (self.names.len() > 1).then(|| PathBuf::from(&self.names[0]))
-    }
-
-    /// A task's name is ASCII, so what is lost here could not have named one.
-    pub(super) fn task(&self) -> Cow<'_, str> {
-        self.names.last().map_or(Cow::Borrowed(""), |name| name.to_string_lossy())
-    }
 }
 
 /// What the arguments ask for.

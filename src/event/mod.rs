@@ -7,17 +7,18 @@ mod emit;
 mod kinds;
 mod level;
 mod measures;
+mod reasons;
 mod security;
+mod summary;
 mod tally;
 mod totals;
 
 pub use emit::{Emitter, Observer, Stamped};
-pub use kinds::{
-    Event, Failure, FolderOn, HitSource, Holder, InputChange, MissReason, Outcome, Output,
-    SkipReason, Summary, Timing, Usage,
-};
+pub use kinds::{Event, FolderOn, HitSource, Holder, Outcome, Output, Usage};
 pub use level::Level;
 pub use measures::{Histogram, Measure, Measures};
+pub use reasons::{Failure, InputChange, MissReason, SkipReason};
 pub use security::{Access, Danger, Violation};
+pub use summary::{Summary, Timing};
 pub use tally::Tally;
 pub use totals::{CacheCount, Figures, LastRun, Totals};
