@@ -1,8 +1,9 @@
-//! The loop that owns the schedule: gives ready tasks to the pool, takes their ends and the
-//! signals in, and says when what runs has to stop.
+//! The schedule at work: the threads of the pool take turns with it, and the loop sees to signals
+//! and says when what runs has to stop.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::attempt::Alarm;
 use super::schedule::{End, Schedule, Setup, Skip};
@@ -19,14 +20,15 @@ use crate::graph::{TaskId, ids};
 /// What the loop hears.
 #[derive(Debug)]
 pub(super) enum Message {
-    Ended(TaskId, End),
     Signal(i32),
+    /// The last task has ended.
+    Over,
     /// A thread of the pool panicked.
     Crashed,
 }
 
-/// Hears the ends of tasks, and the signals that ask the run to stop: these from its making on,
-/// until it is dropped, so that none ends the process before its state is saved.
+/// Hears the end of the last task, and the signals that ask the run to stop: these from its making
+/// on, until it is dropped, so that none ends the process before its state is saved.
 #[derive(Debug)]
 pub struct Inbox {
     sender: Sender<Message>,
@@ -77,8 +79,8 @@ pub fn execute(
         jobs: bench.options.jobs,
         fail_fast: bench.options.fail_fast,
     });
-    let mut driver = Driver { worker, schedule, cancel: Cancel::new(), inbox: &inbox.inbox };
-    pool.in_place_scope(|scope| driver.drive(scope, &inbox.sender));
+    let turns = Turns { worker, schedule: Mutex::new(schedule), to_loop: &inbox.sender };
+    pool.in_place_scope(|scope| drive(scope, &turns, &inbox.inbox));
     drop(pool);
     runner.finish();
     Ok(())
@@ -111,52 +113,84 @@ fn expect(bench: &Bench<'_>, open: &[bool], earlier: &[Option<u64>]) {
     }
 }
 
-struct Driver<'a> {
-    worker: Worker<'a>,
-    schedule: Schedule<'a>,
-    cancel: Cancel,
-    inbox: &'a Receiver<Message>,
+/// The loop: starts what is ready at first, then sees to signals and to what is due, until all is
+/// over. The threads of the pool take turns with the schedule themselves.
+fn drive<'a>(scope: &rayon::Scope<'a>, turns: &'a Turns<'a>, inbox: &Receiver<Message>) {
+    // The scope waits for its threads also where this one panics.
+    let _end_all = EndAll(turns);
+    turns.begin(scope);
+    let mut cancel = Cancel::new();
+    while !turns.schedule().is_done() {
+        match hear(turns.worker.runner, inbox) {
+            Some(Message::Signal(signal)) => turns.signalled(signal, &mut cancel),
+            // The panic goes on in this thread when the others are done.
+            Some(Message::Crashed) => return turns.crashed(),
+            Some(Message::Over) | None => {}
+        }
+    }
 }
 
-impl<'a> Driver<'a> {
-    fn drive(&mut self, scope: &rayon::Scope<'a>, sender: &Sender<Message>) {
-        // The scope waits for its threads also where this one panics.
-        let _end_all = EndAll(self.worker);
-        self.queued(&self.schedule.ready());
-        while !self.schedule.is_done() {
-            while let Some(id) = self.schedule.start_next() {
-                let worker = self.worker;
-                let report = Report { id, end: End::Bad, to: sender.clone() };
-                scope.spawn(move |_| {
-                    // All of it moves in, so that it reports when the work is over.
-                    let mut report = report;
-                    let slot = rayon::current_thread_index().unwrap_or(0);
-                    report.end = worker.perform(id, slot);
-                });
-            }
-            match self.hear() {
-                Some(Message::Ended(id, end)) => self.ended(id, end),
-                Some(Message::Signal(signal)) => self.signalled(signal),
-                Some(Message::Crashed) => self.crashed(),
-                None => {}
-            }
+/// The next message; none where the runner wanted its turn first.
+fn hear(runner: &Runner, inbox: &Receiver<Message>) -> Option<Message> {
+    let now = clock::instant();
+    match runner.tick(now) {
+        None => inbox.recv().ok(),
+        Some(due) => inbox.recv_timeout(due.saturating_duration_since(now)).ok(),
+    }
+}
+
+/// The schedule, and all that is needed to act on it. Whoever ends a task takes its turn: notes
+/// the end, and goes on with the task that is due, so that nobody has to be woken for it.
+struct Turns<'a> {
+    worker: Worker<'a>,
+    schedule: Mutex<Schedule<'a>>,
+    to_loop: &'a Sender<Message>,
+}
+
+impl<'a> Turns<'a> {
+    fn schedule(&self) -> MutexGuard<'_, Schedule<'a>> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts what can start before anything has ended.
+    fn begin(&'a self, scope: &rayon::Scope<'a>) {
+        let mut schedule = self.schedule();
+        self.queued(&schedule.ready());
+        while let Some(id) = schedule.start_next() {
+            self.spawn(scope, id);
         }
     }
 
-    /// The next message; none where the runner wanted its turn first.
-    fn hear(&self) -> Option<Message> {
-        let now = clock::instant();
-        match self.worker.runner.tick(now) {
-            None => self.inbox.recv().ok(),
-            Some(due) => self.inbox.recv_timeout(due.saturating_duration_since(now)).ok(),
-        }
+    fn spawn(&'a self, scope: &rayon::Scope<'a>, id: TaskId) {
+        scope.spawn(move |scope| {
+            let _report = Report(self.to_loop);
+            let slot = rayon::current_thread_index().unwrap_or(0);
+            let mut next = Some(id);
+            while let Some(id) = next {
+                let end = self.worker.perform(id, slot);
+                next = self.ended(scope, id, end);
+            }
+        });
     }
 
-    fn ended(&mut self, id: TaskId, end: End) {
-        self.worker.bench.environment.panic_point("loop");
-        let (ready, skipped) = self.schedule.finished(id, end);
+    /// Notes an end, and starts what it sets free; the first of it is returned, for the thread
+    /// that is free now.
+    fn ended(&'a self, scope: &rayon::Scope<'a>, id: TaskId, end: End) -> Option<TaskId> {
+        let mut schedule = self.schedule();
+        self.worker.bench.environment.panic_point("turn");
+        let (ready, skipped) = schedule.finished(id, end);
+        // Before the lock is given back: nobody else can have started them.
         self.queued(&ready);
         self.skipped(&skipped);
+        let next = schedule.start_next();
+        while let Some(id) = schedule.start_next() {
+            self.spawn(scope, id);
+        }
+        if schedule.is_done() {
+            // The loop hears until all is over.
+            let _ = self.to_loop.send(Message::Over);
+        }
+        next
     }
 
     fn queued(&self, ready: &[TaskId]) {
@@ -175,53 +209,47 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// The panic goes on in this thread when the others are done; nothing new is worth starting.
-    fn crashed(&mut self) {
+    /// Nothing new is worth starting, and what runs is ended.
+    fn crashed(&self) {
+        self.schedule().cancel();
         self.worker.runner.cancel(CancelLevel::Now);
         self.worker.alarm.ring();
-        let skipped = self.schedule.cancel();
-        self.skipped(&skipped);
     }
 
     /// The first signal stops what can be stopped in good order, the next at once.
-    fn signalled(&mut self, signal: i32) {
-        self.cancel.raise();
-        let level = self.cancel.level();
+    fn signalled(&self, signal: i32, cancel: &mut Cancel) {
+        self.worker.bench.environment.panic_point("loop");
+        cancel.raise();
+        let level = cancel.level();
         self.worker.runner.cancel(level);
         self.worker.alarm.ring();
         if level == CancelLevel::Graceful {
             self.worker.bench.emitter.emit(Event::CancelRequested { signal });
-            let skipped = self.schedule.cancel();
+            let skipped = self.schedule().cancel();
             self.skipped(&skipped);
         }
     }
 }
 
-/// Ends all tasks at once where the thread that owns the schedule panics.
-struct EndAll<'a>(Worker<'a>);
+/// Ends all tasks at once where the thread of the loop panics.
+struct EndAll<'a>(&'a Turns<'a>);
 
 impl Drop for EndAll<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.runner.cancel(CancelLevel::Now);
-            self.0.alarm.ring();
+            self.0.crashed();
         }
     }
 }
 
-/// Says how a task ended, also where its thread panicked.
-struct Report {
-    id: TaskId,
-    end: End,
-    to: Sender<Message>,
-}
+/// Says where a thread of the pool panicked.
+struct Report<'a>(&'a Sender<Message>);
 
-impl Drop for Report {
+impl Drop for Report<'_> {
     fn drop(&mut self) {
-        // The loop hears until all is over; that it is gone means that nobody wants to know.
         if std::thread::panicking() {
-            let _ = self.to.send(Message::Crashed);
+            // The loop hears until all is over.
+            let _ = self.0.send(Message::Crashed);
         }
-        let _ = self.to.send(Message::Ended(self.id, self.end));
     }
 }

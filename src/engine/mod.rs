@@ -1,5 +1,5 @@
-//! Runs a plan: settles what did not change in bulk, gives the rest to a pool of threads, and
-//! owns every mutable bit of the schedule in one thread.
+//! Runs a plan: settles what did not change in bulk, and gives the rest to a pool of threads that
+//! take turns with the schedule.
 //!
 //! Knows nothing of terminals, of flags or of who listens.
 

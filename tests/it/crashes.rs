@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use nix::sys::signal::kill;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::{Project, Run, wait_until};
@@ -83,14 +83,32 @@ fn a_panic_of_a_worker_ends_all_tasks_and_the_run() {
 }
 
 #[test]
-fn a_panic_of_the_loop_ends_all_tasks_and_the_run() {
+fn a_panic_between_two_tasks_ends_all_tasks_and_the_run() {
     let mut project = Project::new();
     project.manifest(
         "task long {\n  cmd = echo $$ > pid && exec sleep 600\n}\n\
-         task first {\n  cmd = until [ -s pid ]; do sleep 0.01; done\n}\n",
+         task first {\n  cmd = until [ -s pid ]; do sleep 0.01; done\n}\n\
+         task after {\n  cmd = touch after\n  deps = first\n}\n",
     );
-    project.env("REPROVM_DEBUG_PANIC", "loop");
+    project.env("REPROVM_DEBUG_PANIC", "turn");
     let run = project.run(["-j", "2", "manifest.txt"]);
+    assert!(report(&project, &run).contains("\nthread: task-"));
+    assert!(!project.exists("after"));
+    let pid = project.read("pid").trim().parse().expect("a number");
+    wait_until("the task to be gone", || kill(Pid::from_raw(pid), None).is_err());
+}
+
+#[test]
+fn a_panic_of_the_loop_ends_all_tasks_and_the_run() {
+    let mut project = Project::new();
+    project.manifest("task long {\n  cmd = echo $$ > pid && exec sleep 600\n}\n");
+    project.env("REPROVM_DEBUG_PANIC", "loop");
+    let mut run = project.spawn(["manifest.txt"]);
+    wait_until("the task to run", || {
+        run.is_over() || (project.exists("pid") && project.read("pid").ends_with('\n'))
+    });
+    run.signal(Signal::SIGTERM);
+    let run = run.wait();
     assert!(report(&project, &run).contains("\nthread: main\n"));
     let pid = project.read("pid").trim().parse().expect("a number");
     wait_until("the task to be gone", || kill(Pid::from_raw(pid), None).is_err());
