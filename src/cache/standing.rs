@@ -216,8 +216,14 @@ pub struct Differences {
     pub is_whole: bool,
 }
 
-/// Looks whether everything stands as it did, on `threads` threads.
-pub fn look(path: &Path, basis: &Digest, environment: &Environment, threads: usize) -> Verdict {
+/// Looks whether everything stands as it did. With many files on as many threads as `threads`
+/// says, which takes longer to find out than to look at a few.
+pub fn look(
+    path: &Path,
+    basis: &Digest,
+    environment: &Environment,
+    threads: fn() -> usize,
+) -> Verdict {
     let Ok(bytes) = std::fs::read(path) else { return Verdict::Unknown };
     verdict(&bytes, basis, environment, threads).unwrap_or(Verdict::Unknown)
 }
@@ -226,7 +232,7 @@ fn verdict(
     bytes: &[u8],
     basis: &Digest,
     environment: &Environment,
-    threads: usize,
+    threads: fn() -> usize,
 ) -> Option<Verdict> {
     let (mut from, done, is_whole) = open(bytes, basis)?;
     for _ in 0..from.u32()? {
@@ -293,11 +299,11 @@ impl Table<'_> {
         CStr::from_bytes_until_nul(self.names.get(at as usize..)?).ok()
     }
 
-    /// The paths that are not as they were; looks at them on `threads` threads. None: the table
-    /// is not whole.
-    fn differences(&self, threads: usize) -> Option<Vec<Vec<u8>>> {
+    /// The paths that are not as they were; none: the table is not whole.
+    fn differences(&self, threads: fn() -> usize) -> Option<Vec<Vec<u8>>> {
         let count = self.files.len() / size_of::<FileRow>();
-        let share = count.div_ceil(threads.max(1)).max(SHARE);
+        let threads = if count > SHARE { threads().max(1) } else { 1 };
+        let share = count.div_ceil(threads).max(SHARE);
         std::thread::scope(|scope| {
             let others: Vec<_> = (share..count)
                 .step_by(share)
@@ -453,7 +459,7 @@ mod tests {
         }
 
         fn stands(&self, environment: &Environment) -> Option<Done> {
-            match look(&self.file(), &self.basis, environment, 2) {
+            match look(&self.file(), &self.basis, environment, || 2) {
                 Verdict::Stands(done) => Some(done),
                 Verdict::Differs(_) | Verdict::Unknown => None,
             }
@@ -467,7 +473,7 @@ mod tests {
             standing.write(&case.file(), &case.basis, DONE).expect("a writable folder");
             let none = Environment::default();
             assert_eq!(case.stands(&none), Some(DONE));
-            assert_eq!(look(&case.file(), &Digest::of(b"other"), &none, 2), Verdict::Unknown);
+            assert_eq!(look(&case.file(), &Digest::of(b"other"), &none, || 2), Verdict::Unknown);
             let at = count / 2;
             let path = case.folder.path().join(format!("d{}/{at}", at % 7));
             let held = case.folder.path().join("held");
@@ -476,7 +482,7 @@ mod tests {
                 paths: HashSet::from([path.as_os_str().as_bytes().to_vec()]),
                 is_whole: false,
             };
-            let seen = look(&case.file(), &case.basis, &none, 2);
+            let seen = look(&case.file(), &case.basis, &none, || 2);
             assert_eq!(seen, Verdict::Differs(only), "{at} of {count} is gone");
             std::fs::write(&path, "y").expect("a file");
             assert_eq!(case.stands(&none), None, "{at} of {count} is another");

@@ -15,6 +15,7 @@ use crate::config::{Find, find, settings};
 
 mod verbs;
 
+use verbs::VERBS;
 pub(super) use verbs::{BackupVerb, CacheVerb, ConfigVerb, Explain, Shell, Verb};
 
 /// Builds what a manifest describes: tasks run in parallel, and what is known comes from a cache.
@@ -275,12 +276,15 @@ pub(super) fn forbids_colour(args: &[OsString]) -> bool {
 
 /// Parses the arguments; the first is the program's name.
 pub(super) fn parse(args: Vec<OsString>, may_colour: bool) -> Parsed {
+    // To describe all verbs takes longer than everything else before a run that has nothing to
+    // do; and where this fails, the whole description says what is wrong.
+    let no_verb = !args.iter().skip(1).any(|arg| VERBS.iter().any(|verb| arg == verb));
+    if no_verb && let Ok(cli) = parse_plain(&args, ColorChoice::Never) {
+        return Parsed::Run(Box::new(cli));
+    }
     let colour = if may_colour { ColorChoice::Auto } else { ColorChoice::Never };
     let parsed = if verb_is_a_target(&args) {
-        Plain::command().color(colour).try_get_matches_from(args).and_then(|matches| {
-            let Plain { manifest, targets, flags } = Plain::from_arg_matches(&matches)?;
-            Ok(Cli { manifest, targets, flags, verb: None })
-        })
+        parse_plain(&args, colour)
     } else {
         Cli::command()
             .color(colour)
@@ -297,17 +301,22 @@ pub(super) fn parse(args: Vec<OsString>, may_colour: bool) -> Parsed {
     }
 }
 
+fn parse_plain(args: &[OsString], colour: ColorChoice) -> Result<Cli, clap::Error> {
+    let matches = Plain::command().color(colour).try_get_matches_from(args)?;
+    let Plain { manifest, targets, flags } = Plain::from_arg_matches(&matches)?;
+    Ok(Cli { manifest, targets, flags, verb: None })
+}
+
 /// The verb that a word was probably meant to be.
 pub(super) fn nearest_verb(word: &str) -> Option<String> {
-    let command = Cli::command();
-    nearest(word, command.get_subcommands().map(clap::Command::get_name)).map(str::to_owned)
+    nearest(word, VERBS.iter().copied()).map(str::to_owned)
 }
 
 /// Whether the first argument that is no flag is not a verb, and a later one could be taken for
 /// one.
 fn verb_is_a_target(args: &[OsString]) -> bool {
-    let command = Cli::command();
-    let is_verb = |arg: &OsStr| command.get_subcommands().any(|verb| verb.get_name() == arg);
+    let command = Plain::command();
+    let is_verb = |arg: &OsStr| VERBS.iter().any(|verb| arg == *verb);
     let mut rest = args.iter().skip(1);
     while let Some(arg) = rest.next() {
         let bytes = arg.as_encoded_bytes();
@@ -345,6 +354,14 @@ fn wants_next(command: &clap::Command, flag: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_list_of_verbs_has_each_of_them() {
+        let command = Cli::command();
+        let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(names, VERBS);
+        assert!(command.get_subcommands().all(|verb| verb.get_all_aliases().next().is_none()));
+    }
 
     fn cli(line: &str) -> Cli {
         match parse(line.split_whitespace().map(OsString::from).collect(), false) {

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+/// The names of all verbs.
+pub(super) const VERBS: &[&str] =
+    &["explain", "health", "cache", "backup", "config", "completions", "man"];
+
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Verb {
     /// Say what is in a task's key, and what differs from its last run

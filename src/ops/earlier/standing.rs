@@ -60,7 +60,7 @@ pub fn first_look(location: &Location, options: &BuildOptions) -> FirstLook {
         return FirstLook::Changed(Seen::default());
     }
     let (path, basis) = place(&home, manifest, options);
-    match look(&path, &basis, &options.environment, threads()) {
+    match look(&path, &basis, &options.environment, threads) {
         Verdict::Stands(done) => {
             let manifest = manifest.display().to_string();
             FirstLook::Unchanged(Unchanged { done, manifest, watch })
