@@ -82,7 +82,8 @@ impl Value for Addresses {
     fn allowed(range: Range) -> String {
         match range {
             Some(_) => "an address such as builds@example.com, or nothing".to_owned(),
-            None => "addresses such as builds@example.com, with commas between them".to_owned(),
+            None => "addresses such as builds@example.com with commas between them, or nothing"
+                .to_owned(),
         }
     }
 }

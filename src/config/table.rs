@@ -160,17 +160,17 @@ settings! {
         enabled: bool = "false";
         /// The address that gets each event as JSON
         webhook_url: Option<HookUrl> = "", var "REPROVM_WEBHOOK_URL", secret = true;
-        /// The key that what goes there is signed with
+        /// The key that messages to it are signed with
         webhook_secret: Option<Secret> = "", secret = true;
-        /// The events that go there
+        /// The events that the webhook gets
         webhook_events: NoticeKinds = "default";
         /// The address of an incoming webhook of Slack
         slack_webhook: Option<HookUrl> = "", var "REPROVM_SLACK_WEBHOOK", secret = true;
-        /// The events that go there
+        /// The events that Slack gets
         slack_events: NoticeKinds = "default";
         /// The address of a webhook of Discord
         discord_webhook: Option<HookUrl> = "", var "REPROVM_DISCORD_WEBHOOK", secret = true;
-        /// The events that go there
+        /// The events that Discord gets
         discord_events: NoticeKinds = "default";
         /// The addresses that get mail
         email_to: Addresses = "";
@@ -190,7 +190,7 @@ settings! {
         smtp_password: Option<Secret> = "", secret = true;
         /// A command that reads each event as JSON
         command: String = "";
-        /// The events that it gets
+        /// The events that the command gets
         command_events: NoticeKinds = "default";
         /// Whether good ends are told: `run_completed`, `task_completed`
         notify_on_complete: bool = "true";

@@ -7,15 +7,16 @@ mod worker;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use signal_hook::iterator::Signals;
 
 use super::types::Error;
 use super::upkeep::{Health, Status};
-use crate::base::Diagnostic;
 use crate::base::clock::{self, Stopwatch};
 use crate::base::text::shown;
+use crate::base::{Diagnostic, signals};
 use crate::config::{Environment, NoticeKinds, Notifications};
 use crate::event::{NoticeKind, Observer};
 use crate::home;
@@ -23,6 +24,8 @@ use crate::observe::notify::{HealthCheck, Notice, Notices, What, Whence};
 use channel::Deliver;
 use worker::{Patience, Worker};
 
+/// How often it is looked whether a signal ends the waiting.
+const BEAT: Duration = Duration::from_millis(20);
 /// How long the words of an error are in a message, in characters.
 const LONG: usize = 2000;
 
@@ -185,14 +188,30 @@ impl Notifier {
         self.lines.send(Notice::new(kind, clock::now_ns(), Arc::clone(&self.whence), what));
     }
 
-    /// Waits until all is delivered, or for as long as the settings say. What went wrong, a
-    /// sentence for each channel.
+    /// Waits until all is delivered, or for as long as the settings say, or until a signal asks
+    /// to stop. What went wrong, a sentence for each channel.
     pub fn finish(self) -> Vec<String> {
+        let workers = || self.lines.0.iter().map(|(worker, _)| worker);
+        let close = |deadline: Instant, late: &str| {
+            workers().for_each(|worker| worker.close(deadline, late));
+        };
         let deadline = clock::instant() + self.max_wait;
-        for (worker, _) in &self.lines.0 {
-            worker.close(deadline, self.max_wait);
+        close(
+            deadline,
+            &format!("it was not done within {} seconds of the end", self.max_wait.as_secs()),
+        );
+        let mut signals = Signals::new(signals::asking_to_stop()).ok();
+        let mut is_asked = || signals.as_mut().is_some_and(|it| it.pending().next().is_some());
+        while !workers().all(|worker| worker.is_over_within(BEAT)) {
+            if is_asked() {
+                close(clock::instant(), "a signal ended the waiting for it");
+                break;
+            }
+            if clock::instant() >= deadline {
+                break;
+            }
         }
-        self.lines.0.iter().filter_map(|(worker, _)| worker.finish(deadline)).collect()
+        workers().filter_map(Worker::finish).collect()
     }
 }
 

@@ -53,8 +53,8 @@ struct State {
     in_hand: Option<NoticeKind>,
     /// From here on nothing is delivered any more.
     deadline: Option<Instant>,
-    /// How long the end waits, for the words.
-    bound: Duration,
+    /// What is said of what is not delivered by then.
+    late: String,
     over: bool,
     lost: u64,
     dropped: u64,
@@ -98,6 +98,7 @@ impl Worker {
             let life = move || Life { shared: &shared, patience, deliver }.live();
             if let Err(error) = thread::Builder::new().name("notify".into()).spawn(life) {
                 let mut state = self.shared.lock();
+                state.waiting.clear();
                 (state.over, state.lost) = (true, 1);
                 let why = format!("no thread can be started: {error}");
                 state.first = Some(Problem { kind: notice.kind, why, help: "", tries: 0 });
@@ -105,25 +106,29 @@ impl Worker {
         }
     }
 
-    /// No message comes any more. What is not delivered by then is lost.
-    pub(super) fn close(&self, deadline: Instant, bound: Duration) {
+    /// No message comes any more. What is not delivered by then is lost, and `late` said of it.
+    pub(super) fn close(&self, deadline: Instant, late: &str) {
         let mut state = self.shared.lock();
-        (state.deadline, state.bound) = (Some(deadline), bound);
+        (state.deadline, state.late) = (Some(deadline), late.to_owned());
         self.shared.changed.notify_all();
     }
 
-    /// Waits for the end of all deliveries or the deadline; what went wrong, in one sentence.
-    pub(super) fn finish(&self, deadline: Instant) -> Option<String> {
+    /// Waits for the end of all deliveries, and not longer than so; whether it has come.
+    pub(super) fn is_over_within(&self, time: Duration) -> bool {
+        let state = self.shared.lock();
+        if self.idle.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return true;
+        }
+        let waited = self.shared.changed.wait_timeout_while(state, time, |state| !state.over);
+        waited.unwrap_or_else(PoisonError::into_inner).0.over
+    }
+
+    /// After the deadline, or the end of all deliveries: what went wrong, in one sentence.
+    pub(super) fn finish(&self) -> Option<String> {
+        // What can give up in an orderly way does.
+        self.is_over_within(self.last_words);
         let mut state = self.shared.lock();
-        let is_idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if !is_idle {
-            let until = (deadline + self.last_words).saturating_duration_since(clock::instant());
-            let waited = self.shared.changed.wait_timeout_while(state, until, |state| !state.over);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        if !state.over {
-            state.lose_the_rest();
-        }
+        state.lose_the_rest();
         state.sentence(&self.place)
     }
 }
@@ -148,7 +153,7 @@ impl State {
     fn lose_the_rest(&mut self) {
         let waiting = self.waiting.drain(..).map(|notice| notice.kind);
         for kind in self.in_hand.take().into_iter().chain(waiting).collect::<Vec<_>>() {
-            let why = format!("it was not done within {} seconds of the end", self.bound.as_secs());
+            let why = self.late.clone();
             let help = "see whether the other side can be reached, or raise \
                         `notifications.max_wait_seconds`";
             self.lose(Problem { kind, why, help, tries: 0 });
@@ -278,19 +283,20 @@ impl Life<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{self, Receiver, Sender};
 
     use super::*;
     use crate::base::http::Fault;
     use crate::base::net::Undelivered;
     use crate::observe::notify::{What, Whence};
 
-    /// Refuses so many times with this status, and is held up for so long.
+    /// Refuses so many times with this status; is held up while the other end of `held` is there.
     struct Fake {
         calls: Arc<AtomicUsize>,
         refuses: usize,
         status: u16,
         after: Option<Duration>,
-        holds: Duration,
+        held: Option<Receiver<()>>,
     }
 
     impl Deliver for Fake {
@@ -304,7 +310,9 @@ mod tests {
             _: Duration,
             _: &(dyn Fn() -> bool + Sync),
         ) -> Result<String, Refusal> {
-            thread::sleep(self.holds);
+            if let Some(held) = &self.held {
+                let _ = held.recv();
+            }
             if self.calls.fetch_add(1, Ordering::SeqCst) < self.refuses {
                 let (fault, said) = (Fault::Status(self.status), String::new());
                 return Err(Undelivered::Http { fault, said, after: self.after }.into());
@@ -328,14 +336,15 @@ mod tests {
             worker.push(&notice(NoticeKind::TaskFailed));
         }
         let deadline = clock::instant() + bound;
-        worker.close(deadline, bound);
-        let said = worker.finish(deadline);
+        worker.close(deadline, "it is late");
+        worker.is_over_within(bound);
+        let said = worker.finish();
         (calls.load(Ordering::SeqCst), said)
     }
 
     fn fake(refuses: usize, status: u16) -> Fake {
         let calls = Arc::default();
-        Fake { calls, refuses, status, after: None, holds: Duration::ZERO }
+        Fake { calls, refuses, status, after: None, held: None }
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -379,25 +388,25 @@ mod tests {
 
     #[test]
     fn the_end_waits_no_longer_than_its_bound() {
-        let holds = Duration::from_secs(3);
-        let stuck = Fake { holds, ..fake(0, 0) };
+        let (_holds, held) = mpsc::channel();
+        let stuck = Fake { held: Some(held), ..fake(0, 0) };
         let (_, said) = run(stuck, 5, Duration::from_millis(50));
         let said = said.expect("a sentence");
-        assert!(said.contains("it was not done within 0 seconds of the end; 4 more are lost"));
+        assert!(said.contains("was not delivered: it is late; 4 more are lost; "), "{said}");
     }
 
     #[test]
     fn what_there_is_no_room_for_is_counted() {
-        let holds = Duration::from_millis(100);
-        let slow = Fake { holds, ..fake(0, 0) };
-        let (_, said) = run(slow, ROOM + 10, Duration::from_millis(10));
+        let (_holds, held) = mpsc::channel();
+        let stuck = Fake { held: Some(held), ..fake(0, 0) };
+        let (_, said) = run(stuck, ROOM + 10, Duration::from_millis(10));
         let said = said.expect("a sentence");
         // One or none is in hand when the last comes.
         assert!(said.contains("; 9 messages had no room") || said.contains("; 10 messages had no"));
     }
 
-    /// Notes what comes, and takes the first only when it is told to.
-    struct Noting(std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<NoticeKind>);
+    /// Notes what comes, and takes the first only when the other end is gone.
+    struct Noting(Receiver<()>, Sender<NoticeKind>);
 
     impl Deliver for Noting {
         fn place(&self) -> String {
@@ -418,8 +427,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_run_has_room_and_comes_before_the_many_that_wait() {
-        let ((go_on, held), (sender, told)) =
-            (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+        let ((go_on, held), (sender, told)) = (mpsc::channel(), mpsc::channel());
         let first_pause = Duration::from_millis(1);
         let patience = Patience { timeout: LONG, retries: 3, first_pause };
         let worker = Worker::new(Box::new(Noting(held, sender)), patience);
@@ -429,8 +437,9 @@ mod tests {
         worker.push(&notice(NoticeKind::RunFailed));
         drop(go_on);
         let deadline = clock::instant() + LONG;
-        worker.close(deadline, LONG);
-        worker.finish(deadline).expect("some had no room");
+        worker.close(deadline, "it is late");
+        assert!(worker.is_over_within(LONG));
+        worker.finish().expect("some had no room");
         drop(worker);
         let told: Vec<NoticeKind> = told.iter().collect();
         let at = told.iter().position(|kind| *kind == NoticeKind::RunFailed);

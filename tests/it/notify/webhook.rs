@@ -289,6 +289,22 @@ fn another_run_need_not_wait_until_messages_of_the_first_are_delivered() {
 }
 
 #[test]
+fn a_signal_ends_the_waiting_and_changes_no_exit_code() {
+    let slow = answering(|_| Wrong::Silent);
+    let mut project = with_webhook(GOOD, &slow);
+    project.env("REPROVM_NOTIFICATIONS_COMMAND", "touch up; sleep 3000 & sleep 3000");
+    let patient = ["--set", "max_wait_seconds=3600", "--set", "delivery_timeout_seconds=3600"];
+    let mut run = project.spawn(patient.into_iter().chain(["manifest.txt"]));
+    wait_until("the messages", || slow.seen().len() == 1 && project.exists("up"));
+    // What comes in the moment between the run and the waiting is not heard.
+    wait_until("the end", || run.signal(Signal::SIGINT).is_over());
+    let run = run.wait();
+    run.success().stderr_has("`run_completed` was not delivered: a signal ended the waiting");
+    run.stderr_has("warning: command: `run_completed` was not delivered: it was not done in time");
+    wait_until("the end of the command", || project.processes().is_empty());
+}
+
+#[test]
 fn a_redirect_is_named_and_not_followed() {
     let elsewhere = receiver();
     let to = format!("Location: {}/hunter2\r\n", elsewhere.url());
