@@ -32,12 +32,15 @@ fn answering(answer: impl Fn(&Request) -> Wrong + Send + Sync + 'static) -> Fake
     Fake::wrong(move |request| Some(answer(request)))
 }
 
-/// A project that may tell receivers on this machine, and does not wait long between tries.
+/// A project that may tell receivers on this machine, waits for them as long as they need on a
+/// busy machine, and not long between tries.
 fn project(manifest: &str) -> Project {
     let mut project = Project::new();
     project.manifest(manifest);
     project.env("REPROVM_NOTIFICATIONS_ALLOW_PRIVATE", "1");
     project.env("REPROVM_NOTIFICATIONS_DELIVERY_DELAY_MS", "1");
+    project.env("REPROVM_NOTIFICATIONS_DELIVERY_TIMEOUT_SECONDS", "60");
+    project.env("REPROVM_NOTIFICATIONS_MAX_WAIT_SECONDS", "60");
     project
 }
 

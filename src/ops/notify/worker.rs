@@ -149,14 +149,18 @@ impl State {
         self.first.get_or_insert(problem);
     }
 
+    fn late(&self, kind: NoticeKind) -> Problem {
+        let help = "see whether the other side can be reached, or raise \
+                    `notifications.max_wait_seconds`";
+        Problem { kind, why: self.late.clone(), help, tries: 0 }
+    }
+
     /// The time is up for what is under way and for all that waits.
     fn lose_the_rest(&mut self) {
         let waiting = self.waiting.drain(..).map(|notice| notice.kind);
         for kind in self.in_hand.take().into_iter().chain(waiting).collect::<Vec<_>>() {
-            let why = self.late.clone();
-            let help = "see whether the other side can be reached, or raise \
-                        `notifications.max_wait_seconds`";
-            self.lose(Problem { kind, why, help, tries: 0 });
+            let problem = self.late(kind);
+            self.lose(problem);
         }
     }
 
@@ -246,10 +250,18 @@ impl Life<'_> {
                 Err(refusal) => refusal,
             };
             if tries > retries || !refusal.may_pass() || !self.pause(&refusal, tries) {
-                let (why, help) = (refusal.to_string(), refusal.help());
-                return Err(Problem { kind: notice.kind, why, help, tries });
+                return Err(self.problem(notice.kind, &refusal, tries));
             }
         }
+    }
+
+    fn problem(&self, kind: NoticeKind, refusal: &Refusal, tries: u64) -> Problem {
+        let state = self.shared.lock();
+        // What was cut short by the end says nothing of the other side.
+        if state.is_late() && refusal.may_pass() {
+            return state.late(kind);
+        }
+        Problem { kind, why: refusal.to_string(), help: refusal.help(), tries }
     }
 
     /// Waits before another try; false: the end would come first.

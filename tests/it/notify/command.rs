@@ -53,7 +53,7 @@ fn a_command_that_fails_is_named_once_with_what_it_wrote_and_changes_no_exit_cod
 fn a_command_that_hangs_is_killed_with_all_that_it_started() {
     let hangs = "trap '' TERM; touch up; sleep 3000 & setsid sleep 3000 & sleep 3000";
     for (set, said) in [
-        ("max_wait_seconds=1", "it was not done in"),
+        ("max_wait_seconds=1", "was not delivered: it was not done "),
         ("delivery_timeout_seconds=1", "it was not done within 1 seconds, and was killed"),
     ] {
         let project = with_command(GOOD, hangs);

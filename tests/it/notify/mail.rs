@@ -17,8 +17,6 @@ fn mailing(manifest: &str, server: &Server, tls: &str) -> Project {
         ("SMTP_HOST", "127.0.0.1"),
         ("SMTP_PORT", &server.port.to_string()),
         ("SMTP_TLS", tls),
-        ("MAX_WAIT_SECONDS", "60"),
-        ("DELIVERY_TIMEOUT_SECONDS", "30"),
     ] {
         project.env(format!("REPROVM_NOTIFICATIONS_{name}"), value);
     }
@@ -122,7 +120,6 @@ fn a_server_that_says_nothing_takes_no_more_than_its_time() {
         ("SMTP_PORT", &silent.local_addr().expect("its address").port().to_string()),
         ("DELIVERY_TIMEOUT_SECONDS", "1"),
         ("DELIVERY_RETRIES", "0"),
-        ("MAX_WAIT_SECONDS", "60"),
     ] {
         project.env(format!("REPROVM_NOTIFICATIONS_{name}"), value);
     }

@@ -26,6 +26,7 @@ fn a_private_address_is_refused_in_every_notation_and_nothing_is_sent() {
     ] {
         let mut project = Project::new();
         project.manifest(GOOD);
+        project.env("REPROVM_NOTIFICATIONS_MAX_WAIT_SECONDS", "60");
         project.env("REPROVM_WEBHOOK_URL", format!("http://{host}:{}/hook", receiver.port));
         // A proxy would connect to it for us.
         project.env("http_proxy", receiver.url());
@@ -59,6 +60,7 @@ fn a_private_mail_server_is_refused_as_well() {
             ("EMAIL_TO", "a@example.com"),
             ("SMTP_HOST", host),
             ("SMTP_PORT", &receiver.port.to_string()),
+            ("MAX_WAIT_SECONDS", "60"),
         ] {
             project.env(format!("REPROVM_NOTIFICATIONS_{name}"), value);
         }
