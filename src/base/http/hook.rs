@@ -60,13 +60,17 @@ impl Hook {
         self.url.origin().ascii_serialization()
     }
 
+    /// The name of the host, or its address.
+    pub fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
     /// A client for it. The name is resolved now, and never again by this client.
     pub fn open(&self) -> Result<Line, Undelivered> {
         let addresses = match self.reach {
             Reach::Anywhere => None,
             Reach::Public => {
-                let host = self.url.host_str().unwrap_or_default();
-                Some(allowed(host, self.url.socket_addrs(|| None), self.reach)?)
+                Some(allowed(self.host(), self.url.socket_addrs(|| None), self.reach)?)
             }
         };
         self.line(addresses.as_deref())
@@ -76,9 +80,9 @@ impl Hook {
     fn line(&self, addresses: Option<&[SocketAddr]>) -> Result<Line, Undelivered> {
         let mut builder = builder(self.url.scheme() == "https");
         if let Some(addresses) = addresses {
-            let host = self.url.host_str().unwrap_or_default();
             // A proxy would resolve the name itself.
-            builder = builder.no_proxy().dns_resolver(Never).resolve_to_addrs(host, addresses);
+            builder =
+                builder.no_proxy().dns_resolver(Never).resolve_to_addrs(self.host(), addresses);
         }
         let client = reqwest::blocking::ClientBuilder::from(builder)
             .timeout(None)

@@ -97,7 +97,34 @@ impl Refusal {
 }
 
 /// The forms of a message that is posted.
-type Form = fn(&Notice, &Notifications) -> Vec<u8>;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Ours,
+    Slack,
+    Discord,
+}
+
+impl Form {
+    /// What a host takes that is given as a webhook of any kind.
+    fn of(host: &str) -> Self {
+        let is = |name: &str| host == name || host.ends_with(&format!(".{name}"));
+        if host == "hooks.slack.com" {
+            Self::Slack
+        } else if is("discord.com") || is("discordapp.com") {
+            Self::Discord
+        } else {
+            Self::Ours
+        }
+    }
+
+    fn write(self, notice: &Notice, settings: &Notifications) -> Vec<u8> {
+        match self {
+            Self::Ours => notify::webhook(notice, settings),
+            Self::Slack => notify::slack(notice, settings),
+            Self::Discord => notify::discord(notice, settings),
+        }
+    }
+}
 
 /// A webhook of any kind.
 struct Posted {
@@ -106,38 +133,34 @@ struct Posted {
     /// Connected by the first message; made anew after a connection that failed.
     line: Option<Line>,
     form: Form,
-    key: Option<Secret>,
-    is_ours: bool,
     settings: Notifications,
 }
 
 pub(super) fn webhook(settings: &Notifications) -> Option<Box<dyn Deliver>> {
     let url = &settings.webhook_url.as_ref()?.0;
-    posted("webhook", url, notify::webhook, settings)
+    posted("webhook", url, None, settings)
 }
 
 pub(super) fn slack(settings: &Notifications) -> Option<Box<dyn Deliver>> {
     let url = &settings.slack_webhook.as_ref()?.0;
-    posted("slack", url, notify::slack, settings)
+    posted("slack", url, Some(Form::Slack), settings)
 }
 
 pub(super) fn discord(settings: &Notifications) -> Option<Box<dyn Deliver>> {
     let url = &settings.discord_webhook.as_ref()?.0;
-    posted("discord", url, notify::discord, settings)
+    posted("discord", url, Some(Form::Discord), settings)
 }
 
 fn posted(
     kind: &'static str,
     url: &Secret,
-    form: Form,
+    form: Option<Form>,
     settings: &Notifications,
 ) -> Option<Box<dyn Deliver>> {
     // The setting is checked where it is read.
     let hook = Hook::parse(url.expose(), reach(settings)).ok()?;
-    let is_ours = kind == "webhook";
-    let key = settings.webhook_secret.clone().filter(|_| is_ours);
-    let settings = settings.clone();
-    Some(Box::new(Posted { kind, hook, line: None, form, key, is_ours, settings }))
+    let form = form.unwrap_or_else(|| Form::of(hook.host()));
+    Some(Box::new(Posted { kind, hook, line: None, form, settings: settings.clone() }))
 }
 
 fn reach(settings: &Notifications) -> Reach {
@@ -146,14 +169,14 @@ fn reach(settings: &Notifications) -> Reach {
 
 impl Posted {
     fn headers(&self, notice: &Notice, body: &[u8]) -> Vec<(&'static str, String)> {
-        if !self.is_ours {
+        if self.form != Form::Ours {
             return Vec::new();
         }
         let mut headers = vec![
             ("x-reprovm-event", notice.kind.name().to_owned()),
             ("x-reprovm-delivery", notice.id.clone()),
         ];
-        if let Some(key) = &self.key {
+        if let Some(key) = &self.settings.webhook_secret {
             headers.push(("x-reprovm-signature", signature(key, clock::now_ns(), body)));
         }
         headers
@@ -182,7 +205,7 @@ impl Deliver for Posted {
             Some(line) => line,
             None => self.hook.open()?,
         };
-        let body = (self.form)(notice, &self.settings);
+        let body = self.form.write(notice, &self.settings);
         let headers = self.headers(notice, &body);
         let answer = line.post(body, &headers, limit)?;
         self.line = Some(line);

@@ -406,6 +406,27 @@ fn slack_and_discord_get_their_own_forms_and_call_nobody() {
     assert!(slack.seen()[0].header("x-reprovm-event").is_none(), "only our own form has it");
 }
 
+/// As the variable is used that has been known for longest.
+#[test]
+fn a_webhook_of_slack_or_discord_gets_their_form_by_its_host() {
+    for (host, field) in [
+        ("hooks.slack.com", "blocks"),
+        ("discord.com", "embeds"),
+        ("ptb.discord.com", "embeds"),
+        ("discordapp.com", "embeds"),
+        ("hooks.slack.com.example.com", "version"),
+        ("notdiscord.com", "version"),
+    ] {
+        let proxy = receiver();
+        let mut project = project(GOOD);
+        project.env("REPROVM_WEBHOOK_URL", format!("http://{host}/services/x"));
+        project.env("http_proxy", proxy.url());
+        project.run(["manifest.txt"]).success().stderr_lacks("warning");
+        assert_eq!(proxy.seen()[0].path, format!("http://{host}/services/x"));
+        assert!(!bodies(&proxy)[0][field].is_null(), "{host}");
+    }
+}
+
 #[test]
 fn messages_say_what_their_templates_say() {
     let receiver = receiver();
