@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the servers that the tests talk to, where they are not there yet: nginx (an HTTP cache;
-# openssl makes its certificates), Prometheus with promtool, and s3rver (an S3 server that knows
-# only its own key, below target/servers).
+# openssl makes its certificates), Prometheus with promtool, s3rver (an S3 server that knows only
+# its own key) and aiosmtpd (a mail server), the last two below target/servers.
 # The tests start and stop them, on 127.0.0.1 and free ports.
 set -eu
 cd "$(dirname "$0")/.."
@@ -31,10 +31,20 @@ install nginx nginx-light
 install openssl openssl
 install prometheus prometheus
 install npm npm
+install python3 python3
 
 s3rver=3.7.1
 if [ "$(cat target/servers/s3rver.version 2>/dev/null || true)" != "$s3rver" ]; then
   mkdir -p target/servers
   npm install --prefix target/servers --no-save --no-fund --no-audit --loglevel=error "s3rver@$s3rver"
   echo "$s3rver" >target/servers/s3rver.version
+fi
+
+aiosmtpd=1.4.6
+if [ "$(cat target/servers/aiosmtpd.version 2>/dev/null || true)" != "$aiosmtpd" ]; then
+  python3 -m pip --version >/dev/null 2>&1 || install pip3 python3-pip
+  mkdir -p target/servers
+  python3 -m pip install --quiet --disable-pip-version-check --upgrade \
+    --target target/servers/py "aiosmtpd==$aiosmtpd"
+  echo "$aiosmtpd" >target/servers/aiosmtpd.version
 fi

@@ -6,6 +6,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Digest as _;
 
@@ -156,6 +157,16 @@ impl Hasher {
     }
 }
 
+/// The HMAC-SHA256 (RFC 2104) of the parts, one after the other.
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac =
+        Hmac::<sha2::Sha256>::new_from_slice(key).expect("a key of any length is allowed");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
 impl fmt::Debug for Hasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Hasher")
@@ -181,6 +192,27 @@ mod tests {
         assert!(Digest::parse(&digest.hex().to_uppercase()).is_err());
         assert!(Digest::parse("ab").is_err());
         assert!(Digest::parse(&"g".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn hmac_is_that_of_rfc_4231() {
+        let hex = |key: &[u8], parts: &[&[u8]]| Digest(hmac_sha256(key, parts)).hex();
+        assert_eq!(
+            hex(&[0x0b; 20], &[b"Hi There"]),
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+        );
+        assert_eq!(
+            hex(b"Jefe", &[b"what do ya want ", b"", b"for nothing?"]),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert_eq!(
+            hex(&[0xaa; 20], &[&[0xdd; 50]]),
+            "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"
+        );
+        assert_eq!(
+            hex(&[0xaa; 131], &[b"Test Using Larger Than Block-Size Key - Hash Key First"]),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
     }
 
     #[test]

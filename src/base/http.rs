@@ -3,6 +3,8 @@
 //!
 //! Making a client connects to nothing. Knows nothing of what is fetched.
 
+pub mod hook;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write};
@@ -156,7 +158,7 @@ impl HttpError {
 
 impl Fault {
     /// Whether it may be gone at the next try.
-    fn may_pass(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         match self {
             Self::Transport(_) => true,
             Self::Status(code) => *code >= 500 || matches!(code, 408 | 429),
@@ -256,10 +258,10 @@ pub use reqwest::Client as AsyncClient;
 
 /// A client that does not block; with these habits: no redirects, a limit for connecting.
 pub fn async_client(place: &Place) -> Result<AsyncClient, String> {
-    builder(place).build().map_err(|error| deepest(&error))
+    builder(place.is_secure()).build().map_err(|error| deepest(&error))
 }
 
-fn builder(place: &Place) -> reqwest::ClientBuilder {
+fn builder(is_secure: bool) -> reqwest::ClientBuilder {
     // A second call finds the first one's provider, and that is the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = AsyncClient::builder()
@@ -267,7 +269,7 @@ fn builder(place: &Place) -> reqwest::ClientBuilder {
         .referer(false)
         .connect_timeout(CONNECT)
         .user_agent(concat!("reprovm/", env!("CARGO_PKG_VERSION")));
-    if place.is_secure() {
+    if is_secure {
         return builder;
     }
     // Nothing is encrypted, so no certificates need be read, nor even be there.
@@ -280,7 +282,7 @@ fn builder(place: &Place) -> reqwest::ClientBuilder {
 impl Client {
     /// `patience`: how long a request may take with all its tries; bodies have longer.
     pub fn new(place: &Place, auth: Auth, patience: Duration) -> Result<Self, String> {
-        let inner = reqwest::blocking::ClientBuilder::from(builder(place))
+        let inner = reqwest::blocking::ClientBuilder::from(builder(place.is_secure()))
             .timeout(None)
             .build()
             .map_err(|error| deepest(&error))?;

@@ -1,4 +1,4 @@
-//! The words every room speaks: digests, paths, names, the clock, file work, cancelling.
+//! The words every room speaks: digests, paths, names, the clock, file work, cancelling, sending.
 //!
 //! Knows nothing of policy, of formats or of what is printed.
 
@@ -9,6 +9,7 @@ pub mod digest;
 pub mod fs;
 pub mod http;
 pub mod name;
+pub mod net;
 pub mod pattern;
 pub mod relpath;
 pub mod signals;

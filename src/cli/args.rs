@@ -16,7 +16,9 @@ use crate::config::{Find, find, settings};
 mod verbs;
 
 use verbs::VERBS;
-pub(super) use verbs::{BackupVerb, CacheVerb, ConfigVerb, Explain, Shell, Verb};
+pub(super) use verbs::{
+    BackupVerb, CacheVerb, ChannelName, ConfigVerb, Explain, NotifyVerb, Shell, Verb,
+};
 
 /// Builds what a manifest describes: tasks run in parallel, and what is known comes from a cache.
 #[derive(Debug, Parser)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::args::{Cli, Flags, Format};
 use super::screen::Screen;
-use super::upkeep::exporter;
+use super::upkeep::{exporter, notify};
 use super::{Call, Failure, exit, list, screen};
 use crate::event::Observer;
 use crate::observe::{
@@ -13,7 +13,19 @@ use crate::observe::{
 };
 use crate::ops::{self, BuildOptions, FirstLook, Location, Project, Seen, Slice};
 
+/// Runs, and tells whoever wants to know also of a run that could not begin or go on.
 pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
+    let notifier = if cli.flags.dry_run { None } else { notify::beside(call)? };
+    let Some(notifier) = notifier else { return build(cli, call, None) };
+    let ended = build(cli, call, Some(notifier.listener()));
+    if let Err(failure) = &ended {
+        notifier.error(&failure.text());
+    }
+    notify::end(notifier, call);
+    ended
+}
+
+fn build(cli: &Cli, call: &Call, told: Option<Box<dyn Observer>>) -> Result<u8, Failure> {
     let location = Location { manifest: cli.manifest.clone() };
     let options = options(&cli.flags, cli.targets.clone(), call);
     let (failures, kinds) = Failures::new();
@@ -21,6 +33,7 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let recent: Recent = call.recent.panicking_at(panics);
     let mut observers: Vec<Box<dyn Observer>> =
         vec![Box::new(failures), Box::new(LogEvents), Box::new(recent)];
+    observers.extend(told);
     // It serves until the report has been given.
     let served = (!options.dry_run).then(|| exporter::beside(call)).flatten();
     observers.extend(served.as_ref().map(|(live, _)| live.listener()));

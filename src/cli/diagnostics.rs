@@ -52,6 +52,22 @@ pub(super) fn plain(message: &str, help: &[String], paint: Paint) -> String {
     text
 }
 
+/// The error in one line: where it is many, the first of them and how many more there are.
+pub(super) fn line(error: &Error) -> String {
+    match error {
+        Error::Manifest(all)
+        | Error::Cycle(all)
+        | Error::MissingInputs(all)
+        | Error::Config(all)
+        | Error::Dangerous(all) => match all.as_slice() {
+            [] => chain(error),
+            [one] => one.message.clone(),
+            [first, rest @ ..] => format!("{} (and {} more)", first.message, rest.len()),
+        },
+        _ => chain(error),
+    }
+}
+
 /// The error and its causes, joined by colons.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -146,6 +146,15 @@ impl From<FileError> for Failure {
 }
 
 impl Failure {
+    /// What is wrong, in one line.
+    fn text(&self) -> String {
+        match self {
+            Self::Ops(error, _) => diagnostics::line(error),
+            Self::Output(error) => format!("cannot write to the standard output: {error}"),
+            Self::Refused { message, .. } => message.clone(),
+        }
+    }
+
     /// Says what is wrong, and `traced` where in our source it was found.
     fn report(&self, screen: &Screen, traced: bool) -> u8 {
         match self {
@@ -182,6 +191,7 @@ fn dispatch(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     match &cli.verb {
         Some(Verb::Explain(what)) => explain::run(&cli.flags, what, call),
         Some(Verb::Backup(verb)) => backup::run(verb, &cli.flags, call),
+        Some(Verb::Notify(verb)) => upkeep::notify::run(verb, &cli.flags, call),
         Some(Verb::Config(verb)) => config::run(verb, &cli.flags, call),
         // They need no settings, and were answered before those were read.
         Some(Verb::Completions { .. } | Verb::Man) => Ok(Code::Success as u8),

@@ -21,6 +21,7 @@ pub struct Setting {
     pub(super) range: Range,
     pub(super) is_allowed: fn(&str, Range) -> bool,
     pub(super) allowed: fn(Range) -> String,
+    pub(super) hint: fn(&str) -> Option<String>,
 }
 
 impl Setting {
@@ -108,6 +109,7 @@ macro_rules! settings {
                         range: settings!(@range $($least $most)?),
                         is_allowed: |text, range| <$value as Value>::read(text, range).is_some(),
                         allowed: <$value as Value>::allowed,
+                        hint: <$value as Value>::hint,
                     },
                 )+],
             },

@@ -160,6 +160,14 @@ impl Fold {
 }
 
 fn not_allowed(setting: &Setting, entry: &Entry) -> Diagnostic {
+    let mistake = without_hint(setting, entry);
+    match (setting.hint)(&entry.text).filter(|_| !setting.secret) {
+        Some(hint) => mistake.help(hint),
+        None => mistake,
+    }
+}
+
+fn without_hint(setting: &Setting, entry: &Entry) -> Diagnostic {
     let text = if setting.secret { HIDDEN } else { &entry.text };
     let what = format!("`{text}` is not allowed for `{}`", setting.name());
     let allowed = format!("allowed is {}", setting.allowed());

@@ -9,6 +9,7 @@ mod files;
 mod fold;
 mod lookup;
 mod not_yet;
+mod notify;
 mod render;
 mod table;
 mod value;
@@ -19,10 +20,13 @@ pub use environment::Environment;
 pub use files::{FileLayer, system_file, user_file};
 pub use fold::{Chosen, Entry, Origin, Settings, check_file};
 pub use lookup::{Find, find};
+pub use notify::{Addresses, Field, HookUrl, NoticeKinds, Template};
 pub use render::{documentation, example};
 pub use table::{
     Audit, Backup, Cache, Compression, Config, Execution, Logging, Notifications, Output,
     Performance, Prometheus, RateLimiting, RemoteCas, SECTIONS, Security, settings,
 };
-pub use value::{Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, UrlPath, Wait};
+pub use value::{
+    Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, SmtpTls, UrlPath, Wait,
+};
 pub use variables::{is_secret_variable, secret_variables};

@@ -15,7 +15,6 @@ const NOT_YET: &[&str] = &[
     "rate_limiting.max_disk_percent",
     "rate_limiting.max_cache_operations_per_second",
     "compression.*",
-    "notifications.*",
     "backup.compression",
     "audit.*",
 ];

@@ -8,7 +8,7 @@ use super::table::SECTIONS;
 use super::variables::secret_variables;
 
 /// Values that show more than the default does.
-const EXAMPLES: [(&str, &str); 12] = [
+const EXAMPLES: [(&str, &str); 16] = [
     ("logging.log_file", "/var/log/reprovm/reprovm.log"),
     ("execution.parallel_jobs", "8"),
     ("execution.lock_wait_seconds", "60"),
@@ -20,7 +20,11 @@ const EXAMPLES: [(&str, &str); 12] = [
     ("rate_limiting.max_cache_operations_per_second", "1000"),
     ("remote_cas.endpoint", "s3.amazonaws.com"),
     ("remote_cas.bucket", "my-reprovm-cache"),
+    ("notifications.webhook_events", "run_failed, task_failed"),
     ("notifications.email_to", "builds@example.com"),
+    ("notifications.smtp_host", "smtp.example.com"),
+    ("notifications.smtp_user", "ci@example.com"),
+    ("notifications.command", "notify-send \"$REPROVM_EVENT\""),
 ];
 
 const EXAMPLE_HEAD: &str = "\

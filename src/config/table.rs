@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::declare::{Section, Setting, settings};
+use super::notify::{Addresses, HookUrl, NoticeKinds, Template};
 use super::value::{
-    Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, UrlPath, Value, Wait,
+    Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, SmtpTls, UrlPath, Value, Wait,
 };
 use crate::base::Secret;
 use crate::event::Level;
@@ -153,22 +154,62 @@ settings! {
         request_timeout_seconds: u64 = "30" in 1 to 86400;
     }
 
-    #[doc = "Who is told how a run ended."]
+    #[doc = "Who is told of runs, and of what."]
     notifications: Notifications {
         /// Whether anybody is told
         enabled: bool = "false";
         /// The address that gets each event as JSON
-        webhook_url: Option<Secret> = "", var "REPROVM_WEBHOOK_URL", secret = true;
+        webhook_url: Option<HookUrl> = "", var "REPROVM_WEBHOOK_URL", secret = true;
+        /// The key that messages to it are signed with
+        webhook_secret: Option<Secret> = "", secret = true;
+        /// The events that the webhook gets
+        webhook_events: NoticeKinds = "default";
         /// The address of an incoming webhook of Slack
-        slack_webhook: Option<Secret> = "", var "REPROVM_SLACK_WEBHOOK", secret = true;
+        slack_webhook: Option<HookUrl> = "", var "REPROVM_SLACK_WEBHOOK", secret = true;
+        /// The events that Slack gets
+        slack_events: NoticeKinds = "default";
         /// The address of a webhook of Discord
-        discord_webhook: Option<Secret> = "", var "REPROVM_DISCORD_WEBHOOK", secret = true;
-        /// The address that gets mail
-        email_to: String = "";
-        /// Whether the end of a run that succeeded is told
+        discord_webhook: Option<HookUrl> = "", var "REPROVM_DISCORD_WEBHOOK", secret = true;
+        /// The events that Discord gets
+        discord_events: NoticeKinds = "default";
+        /// The addresses that get mail
+        email_to: Addresses = "";
+        /// The address that mail comes from; nothing: the first that gets it
+        email_from: Addresses = "" in 0 to 1;
+        /// The events that are told by mail
+        email_events: NoticeKinds = "default";
+        /// The server that takes mail
+        smtp_host: String = "";
+        /// Its port; auto: 587, and with `smtp_tls` 465 for `tls` and 25 for `none`
+        smtp_port: Auto = "auto" in 1 to 65535;
+        /// How the connection to it is encrypted
+        smtp_tls: SmtpTls = "starttls";
+        /// The name by which it knows us; nothing: it is not told
+        smtp_user: String = "";
+        /// The password that proves it
+        smtp_password: Option<Secret> = "", secret = true;
+        /// A command that reads each event as JSON
+        command: String = "";
+        /// The events that the command gets
+        command_events: NoticeKinds = "default";
+        /// Whether good ends are told: `run_completed`, `task_completed`
         notify_on_complete: bool = "true";
-        /// Whether failures are told
+        /// Whether all other events are told
         notify_on_error: bool = "true";
+        /// The first line of a message, and the subject of a mail
+        title: Template = "{project}: {outcome}";
+        /// The text of a message; `\n` begins a line
+        text: Template = "{summary}\\n{details}";
+        /// How long one try may take, in seconds
+        delivery_timeout_seconds: u64 = "5" in 1 to 3600;
+        /// How often a message is tried again that was not taken
+        delivery_retries: u64 = "3" in 0 to 100;
+        /// The time before the first of these, in milliseconds; it doubles with each
+        delivery_delay_ms: u64 = "500" in 0 to 3600000;
+        /// How long the end of a run waits at most until all messages are delivered, in seconds
+        max_wait_seconds: u64 = "5" in 0 to 3600;
+        /// Whether messages may go to this machine and to private networks
+        allow_private: bool = "false";
     }
 
     #[doc = "Figures for Prometheus."]

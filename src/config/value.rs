@@ -18,6 +18,11 @@ pub(super) trait Value: Sized {
 
     /// What is allowed, to follow `allowed is`.
     fn allowed(range: Range) -> String;
+
+    /// What is wrong with a text that is not allowed, where more is known than what is allowed.
+    fn hint(_: &str) -> Option<String> {
+        None
+    }
 }
 
 /// A truth as people write it.
@@ -230,6 +235,14 @@ choice!(
         ReadWrite = "read-write",
         ReadOnly = "read-only",
         WriteOnly = "write-only",
+    }
+);
+choice!(
+    /// How a connection to a mail server is encrypted.
+    SmtpTls {
+        None = "none",
+        StartTls = "starttls",
+        Tls = "tls",
     }
 );
 choice!(

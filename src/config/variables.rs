@@ -12,7 +12,8 @@ use crate::base::nearest::nearest;
 use crate::base::{Diagnostic, text};
 
 /// Variables of ours that set nothing in the table.
-const OTHERS: [&str; 3] = ["REPROVM_RUN", "REPROVM_SYSTEM_CONFIG", "REPROVM_DEBUG_PANIC"];
+const OTHERS: [&str; 4] =
+    ["REPROVM_RUN", "REPROVM_EVENT", "REPROVM_SYSTEM_CONFIG", "REPROVM_DEBUG_PANIC"];
 
 /// What a variable that is no plain value of one setting sets: section, key and text.
 type Effects = Vec<(&'static str, &'static str, String)>;

@@ -129,6 +129,7 @@ impl Worker<'_> {
                 cwd: task.cwd.as_path().to_path_buf(),
                 env: task_env(bench.environment, &rules),
                 timeout,
+                stdin: None,
                 log: &log,
             },
         );

@@ -119,7 +119,7 @@ impl Guard {
 }
 
 /// Memory without a name in any file system, of this many zero bytes.
-fn shared_memory(len: usize) -> io::Result<File> {
+pub(super) fn shared_memory(len: usize) -> io::Result<File> {
     // SAFETY: the name ends in NUL; the descriptor that comes back is ours alone.
     let memory = unsafe {
         let fd = libc::memfd_create(c"reprovm-guard".as_ptr(), libc::MFD_CLOEXEC);

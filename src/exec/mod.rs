@@ -7,6 +7,7 @@ mod cgroup;
 mod direct;
 mod env;
 mod family;
+mod feed;
 mod guard;
 mod process;
 mod program;
@@ -18,5 +19,6 @@ mod tests;
 
 pub use ancestry::is_ancestor;
 pub use env::{EnvRules, task_env, withheld};
+pub use feed::{Fed, Feed, feed};
 pub use guard::guard;
 pub use runner::{Command, Ended, Runner};

@@ -50,6 +50,8 @@ pub struct Command<'a> {
     /// All that it sees, but for `PWD` and the tag.
     pub env: Vec<(OsString, OsString)>,
     pub timeout: Option<Duration>,
+    /// What it reads; none: nothing.
+    pub stdin: Option<&'a File>,
     /// Both streams are appended to this file, in the order of writing.
     pub log: &'a File,
 }
@@ -184,7 +186,7 @@ impl Runner {
         if self.cancel.is_raised() {
             return Ok(None);
         }
-        let pid = self.launch(slot, command.log, launch).map_err(|(error, program)| {
+        let pid = self.launch(slot, command, launch).map_err(|(error, program)| {
             let (kind, why) = (error.source.kind(), error.source);
             let what = match error.stage {
                 Stage::Process => "cannot start a process".into(),
@@ -203,11 +205,12 @@ impl Runner {
     fn launch(
         &self,
         slot: usize,
-        log: &File,
+        command: &Command<'_>,
         launch: &Launch,
     ) -> Result<pid_t, (StartError, String)> {
         let cgroup = self.cgroup().and_then(|group| group.open(slot).ok());
         let announce = self.group_word(slot);
+        let (stdin, log) = (command.stdin.unwrap_or(&self.null), command.log);
         let mut failed = None;
         for program in &launch.programs {
             let start = Start {
@@ -215,7 +218,7 @@ impl Runner {
                 argv: &program.argv,
                 env: &launch.env,
                 cwd: &launch.cwd,
-                stdio: [self.null.as_fd(), log.as_fd(), log.as_fd()],
+                stdio: [stdin.as_fd(), log.as_fd(), log.as_fd()],
                 role: Role::Task,
                 announce,
                 mark: self.mark.map(|mark| mark.limit(slot)),

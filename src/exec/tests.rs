@@ -58,6 +58,7 @@ fn run_in(runner: &Runner, slot: usize, job: &Job<'_>) -> std::io::Result<(Ended
         cwd: job.cwd.clone(),
         env: job.env.clone(),
         timeout: job.timeout,
+        stdin: None,
         log: &log,
     };
     let (ended, usage) = runner.run(slot, &command)?;

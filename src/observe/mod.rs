@@ -1,5 +1,5 @@
 //! The listeners of a run: the terminal, its progress display, JSON lines, the log, the metrics
-//! file, Prometheus, the text graph.
+//! file, Prometheus, messages, the text graph.
 //!
 //! They know events and nothing of what made them.
 
@@ -9,6 +9,7 @@ mod graph;
 mod json;
 mod log;
 mod metrics;
+pub mod notify;
 mod paint;
 mod progress;
 mod prometheus;

@@ -8,6 +8,7 @@ mod danger;
 mod earlier;
 mod explain;
 mod figures;
+pub mod notify;
 mod project;
 mod security;
 mod settings;

@@ -29,6 +29,7 @@ mod metrics;
 mod misses;
 mod mistakes;
 mod model;
+mod notify;
 mod outputs;
 mod pools;
 mod processes;

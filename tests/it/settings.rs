@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::notify::set as told;
 use crate::support::{Project, Run, Streams, Terminal, prometheus, wait_until};
 use crate::sync::set;
 
@@ -29,6 +30,33 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("logging.log_max_size_mb", log_max_size_mb),
     ("logging.log_max_files", log_max_files),
     ("logging.log_to_console", log_to_console),
+    ("notifications.enabled", told::enabled),
+    ("notifications.webhook_url", told::webhook_url),
+    ("notifications.webhook_secret", told::webhook_secret),
+    ("notifications.webhook_events", told::webhook_events),
+    ("notifications.slack_webhook", told::slack_webhook),
+    ("notifications.slack_events", told::slack_events),
+    ("notifications.discord_webhook", told::discord_webhook),
+    ("notifications.discord_events", told::discord_events),
+    ("notifications.email_to", told::email_to),
+    ("notifications.email_from", told::email_from),
+    ("notifications.email_events", told::email_events),
+    ("notifications.smtp_host", told::smtp_host),
+    ("notifications.smtp_port", told::smtp_port),
+    ("notifications.smtp_tls", told::smtp_tls),
+    ("notifications.smtp_user", told::smtp_user),
+    ("notifications.smtp_password", told::smtp_password),
+    ("notifications.command", told::command),
+    ("notifications.command_events", told::command_events),
+    ("notifications.notify_on_complete", told::notify_on_complete),
+    ("notifications.notify_on_error", told::notify_on_error),
+    ("notifications.title", told::title),
+    ("notifications.text", told::text),
+    ("notifications.delivery_timeout_seconds", told::delivery_timeout_seconds),
+    ("notifications.delivery_retries", told::delivery_retries),
+    ("notifications.delivery_delay_ms", told::delivery_delay_ms),
+    ("notifications.max_wait_seconds", told::max_wait_seconds),
+    ("notifications.allow_private", told::allow_private),
     ("output.verbose", verbose),
     ("output.quiet", quiet),
     ("output.replay", replay),

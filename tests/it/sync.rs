@@ -5,11 +5,10 @@ mod faults;
 pub(crate) mod set;
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Fake, Project, Run, Server, Wrong, files_below};
+use crate::support::{Certificate, Fake, Project, Run, Server, Wrong, files_below};
 
 const URL: &str = "REPROVM_REMOTE_CAS_URL";
 
@@ -186,20 +185,7 @@ fn a_name_and_a_password_are_presented_and_never_shown() {
 
 #[test]
 fn an_encrypted_store_is_trusted_by_its_certificate_only() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
-        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&cert)
-        .output()
-        .expect("openssl; `sh tests/servers.sh` installs it");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let Certificate { cert, key, .. } = &Certificate::new();
     let lines = format!(
         "listen 8443 ssl;\n  ssl_certificate {};\n  ssl_certificate_key {};",
         cert.display(),
@@ -210,7 +196,7 @@ fn an_encrypted_store_is_trusted_by_its_certificate_only() {
     let refused = from.run(["--sync-to-remote"]);
     refused.code(10).stderr_has("invalid peer certificate").stderr_has("https://127.0.0.1:");
     assert!(files_below(&server.data(), &[]).is_empty());
-    from.env("SSL_CERT_FILE", &cert);
+    from.env("SSL_CERT_FILE", cert);
     from.run(["--sync-to-remote"]).success().stdout_has("stored 5 records");
 }
 

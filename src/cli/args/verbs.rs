@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 /// The names of all verbs.
 pub(super) const VERBS: &[&str] =
-    &["explain", "health", "cache", "backup", "config", "completions", "man"];
+    &["explain", "health", "cache", "backup", "notify", "config", "completions", "man"];
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Verb {
@@ -22,6 +22,9 @@ pub(in crate::cli) enum Verb {
     /// Keep copies of the cache
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Backup(BackupVerb),
+    /// Try whether messages arrive
+    #[command(subcommand, subcommand_help_heading = "Verbs")]
+    Notify(NotifyVerb),
     /// Print or check settings
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Config(ConfigVerb),
@@ -84,6 +87,25 @@ pub(in crate::cli) enum BackupVerb {
         /// Of this backup [default: all]
         name: Option<String>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum NotifyVerb {
+    /// Send a test message, and say what came back
+    Test {
+        /// Over which channel [default: all that are set]
+        channel: Option<ChannelName>,
+    },
+}
+
+/// A channel of notifications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ChannelName {
+    Webhook,
+    Slack,
+    Discord,
+    Email,
+    Command,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::notify;
 use crate::base::text::shown;
 use crate::cli::args::{Flags, Format};
 use crate::cli::{Call, Code, Failure};
@@ -9,12 +10,17 @@ use crate::observe::Paint;
 use crate::ops::{self, Health, Status};
 
 pub(in crate::cli) fn run(flags: &Flags, call: &Call) -> Result<u8, Failure> {
+    let notifier = notify::beside(call)?;
     let health = ops::health(&call.settings.config);
     let text = match flags.output {
         Format::Json => super::cache::json(&health)?,
         Format::Text => table(&health, call.screen.output_paint()),
     };
     call.screen.output(text.as_bytes())?;
+    if let Some(notifier) = notifier {
+        notifier.health(&health);
+        notify::end(notifier, call);
+    }
     Ok(code(&health) as u8)
 }
 

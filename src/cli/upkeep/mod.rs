@@ -4,6 +4,7 @@
 pub(super) mod cache;
 pub(super) mod exporter;
 pub(super) mod health;
+pub(super) mod notify;
 mod sync;
 
 use super::args::Cli;

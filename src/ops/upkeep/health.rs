@@ -30,6 +30,18 @@ pub enum Status {
     Critical,
 }
 
+impl Status {
+    /// As in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Unknown => "UNKNOWN",
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
+        }
+    }
+}
+
 /// All checks, and the worst of them.
 #[derive(Debug, Serialize)]
 pub struct Health {

@@ -15,6 +15,8 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// `name: value` lines, names in lower case.
     pub(crate) headers: Vec<String>,
+    /// Of a `POST`; others' can be large.
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
@@ -144,7 +146,10 @@ impl Drop for Fake {
 
 /// One request, and the end of the connection.
 fn serve(mut stream: TcpStream, shared: &Shared) {
-    let Some((request, body)) = read(&stream) else { return };
+    let Some((mut request, body)) = read(&stream) else { return };
+    if request.method == "POST" {
+        request.body.clone_from(&body);
+    }
     shared.seen.lock().expect("no thread panicked").push(request.clone());
     let wrong = (shared.faults)(&request);
     let thing = shared.things().get(&request.path).cloned();
@@ -234,7 +239,7 @@ fn read(stream: &TcpStream) -> Option<(Request, Vec<u8>)> {
         let Some((name, value)) = line.split_once(':') else { break };
         headers.push(format!("{}: {}", name.to_lowercase(), value.trim()));
     }
-    let request = Request { method, path, headers };
+    let request = Request { method, path, headers, body: Vec::new() };
     let length = request.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     from.read_exact(&mut body).ok()?;

@@ -1,4 +1,5 @@
-//! Servers that tests talk to: nginx and s3rver, started on a free port and killed at the end.
+//! Servers that tests talk to: nginx, s3rver and aiosmtpd, started on a free port and killed at
+//! the end; and certificates for them.
 //! `tests/servers.sh` installs them.
 
 use std::fs;
@@ -59,6 +60,18 @@ impl Server {
         })
     }
 
+    /// aiosmtpd as `tests/smtp.py` sets it up: what it takes lies below `data`.
+    pub(crate) fn mail(mode: &str, certificate: &Certificate) -> Self {
+        Self::start(&|folder, port| {
+            fs::create_dir_all(folder.join("data")).expect("a folder");
+            let mut command = Command::new("python3");
+            command.arg(source_root().join("tests/smtp.py")).arg(port.to_string());
+            command.arg(folder.join("data")).arg(mode).arg(&certificate.cert).arg(&certificate.key);
+            command.env("PYTHONPATH", source_root().join("target/servers/py"));
+            command
+        })
+    }
+
     fn start(command: &dyn Fn(&Path, u16) -> Command) -> Self {
         // Between the choice of a port and its use another test may take it.
         for _ in 0..5 {
@@ -91,6 +104,34 @@ impl Server {
     /// Where the server keeps what it is given.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+}
+
+/// A certificate for `localhost` and 127.0.0.1 that nobody has signed but itself.
+#[derive(Debug)]
+pub(crate) struct Certificate {
+    _folder: TempDir,
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl Certificate {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+            .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
+            .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&cert)
+            .output()
+            .expect("openssl; `sh tests/servers.sh` installs it");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self { _folder: folder, cert, key }
     }
 }
 
