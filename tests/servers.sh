@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the servers that the tests talk to, where they are not there yet: nginx (an HTTP cache;
+# Installs what the tests need beside the compiler, where it is not there yet: the tools that read
+# compressed files (gzip, zstd, lz4, and Python for zlib), and the servers that the tests talk to: nginx (an HTTP cache;
 # openssl makes its certificates), Prometheus with promtool, and s3rver (an S3 server that knows
 # only its own key, below target/servers).
 # The tests start and stop them, on 127.0.0.1 and free ports.
@@ -31,6 +32,10 @@ install nginx nginx-light
 install openssl openssl
 install prometheus prometheus
 install npm npm
+install gzip gzip
+install zstd zstd
+install lz4 lz4
+install python3 python3
 
 s3rver=3.7.1
 if [ "$(cat target/servers/s3rver.version 2>/dev/null || true)" != "$s3rver" ]; then

@@ -4,6 +4,7 @@
 pub(super) mod cache;
 pub(super) mod exporter;
 pub(super) mod health;
+mod recompress;
 mod sync;
 
 use super::args::Cli;
