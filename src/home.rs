@@ -67,6 +67,11 @@ impl Home {
         self.recompress().join("lock")
     }
 
+    /// There since something was compressed in this cache.
+    pub fn compressed(&self) -> PathBuf {
+        self.cache.join("cas/compressed")
+    }
+
     pub fn records(&self) -> PathBuf {
         self.cache.join("cache")
     }

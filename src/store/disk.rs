@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use super::form::{self, Form};
 use super::pack::{Packing, is_enough};
@@ -24,6 +25,9 @@ pub struct DiskStore {
     tmp: PathBuf,
     damaged: PathBuf,
     pub(super) packing: Packing,
+    mark: PathBuf,
+    /// Whether anything here may be compressed; asked once.
+    is_marked: Arc<OnceLock<bool>>,
 }
 
 /// Why an object could not be had.
@@ -41,13 +45,39 @@ pub enum FetchError {
 impl DiskStore {
     /// One that keeps new objects as bare bytes.
     pub fn new(home: &Home) -> Self {
-        let (objects, tmp) = (home.objects(), home.store_tmp());
-        Self { objects, tmp, damaged: home.damaged(), packing: Packing::BARE }
+        Self {
+            objects: home.objects(),
+            tmp: home.store_tmp(),
+            damaged: home.damaged(),
+            packing: Packing::BARE,
+            mark: home.compressed(),
+            is_marked: Arc::default(),
+        }
     }
 
     /// The same, but new objects are kept so. What is there is read whatever its form is.
     pub fn packing(self, packing: Packing) -> Self {
-        Self { packing, ..self }
+        Self { packing, is_marked: Arc::default(), ..self }
+    }
+
+    /// Says to all who store here from now on that what they have may lie here compressed.
+    pub fn expect_compressed(&self) {
+        self.is_marked.get_or_init(|| {
+            // Without it something may be stored twice: no reason not to store it.
+            let _ = fs::create_new(&self.mark);
+            true
+        });
+    }
+
+    /// Whether the object need not be stored. Where nothing was ever compressed, and is not now,
+    /// only the bare form is looked for: this is asked before all that is stored.
+    fn is_kept(&self, digest: &Digest, length: u64) -> bool {
+        let may_be_packed = self.packing.form() != Form::Bare
+            || *self.is_marked.get_or_init(|| self.mark.symlink_metadata().is_ok());
+        match may_be_packed {
+            true => self.has(digest, length),
+            false => form::seems(Form::Bare, &self.path(digest), length),
+        }
     }
 
     /// Where the bare form of the object lies, if it is there.
@@ -62,7 +92,7 @@ impl DiskStore {
     /// Keeps the bytes.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest, FileError> {
         let digest = Digest::of(bytes);
-        if self.has(&digest, bytes.len() as u64) {
+        if self.is_kept(&digest, bytes.len() as u64) {
             return Ok(digest);
         }
         let packed = self.packing.pack(bytes);
@@ -101,7 +131,7 @@ impl DiskStore {
                 return Err(error.named(path, &tmp));
             }
         };
-        if self.has(&digest, total) {
+        if self.is_kept(&digest, total) {
             fs::remove_file(&tmp)?;
             return Ok((digest, total));
         }
@@ -114,7 +144,7 @@ impl DiskStore {
         let start = file.stream_position().at("read", path)?;
         let hashed = copy_hashing(file, &mut io::sink(), u64::MAX);
         let (digest, total) = hashed.map_err(|error| error.named(path, path))?;
-        if self.has(&digest, total) {
+        if self.is_kept(&digest, total) {
             return Ok(Some((digest, total)));
         }
         file.seek(SeekFrom::Start(start)).at("read", path)?;
@@ -206,6 +236,9 @@ impl DiskStore {
         let placed = written.and_then(|digest| {
             file.set_permissions(std::fs::Permissions::from_mode(0o444)).at("protect", tmp)?;
             let bare = self.path(&digest);
+            if form != Form::Bare {
+                self.expect_compressed();
+            }
             rename_into(tmp, &form.at(&bare))?;
             // What lies where one looks first cannot be the object: it would have been found.
             for earlier in Form::ALL.into_iter().filter(|earlier| *earlier < form) {

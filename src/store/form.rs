@@ -106,7 +106,8 @@ pub(super) fn seems_there(bare: &Path, length: u64) -> bool {
     first(bare, length, |form, path| seems(form, path, length).then_some(())).is_some()
 }
 
-fn seems(form: Form, path: &Path, length: u64) -> bool {
+/// Whether a file lies there that can be an object of this length in this form.
+pub(super) fn seems(form: Form, path: &Path, length: u64) -> bool {
     std::fs::symlink_metadata(path)
         .is_ok_and(|found| found.is_file() && form.can_hold(length, found.len()))
 }

@@ -25,7 +25,9 @@ fn store() -> (TempDir, DiskStore) {
     for made in [home.objects(), home.store_tmp()] {
         fs::create_private_dir(&made).expect("a folder");
     }
-    (folder, DiskStore::new(&home))
+    let store = DiskStore::new(&home);
+    store.expect_compressed();
+    (folder, store)
 }
 
 fn with(store: &DiskStore, algorithm: Algorithm) -> DiskStore {
@@ -149,6 +151,29 @@ fn what_cannot_be_the_object_does_not_hide_a_new_one() {
         assert!(store.fetch_bytes(&digest, bytes.len() as u64).expect("the object") == bytes);
         std::fs::remove_file(Form::Gzip.at(&store.path(&digest))).expect("the object");
     }
+}
+
+/// Who compresses nothing, where nothing ever was, need not look for what is compressed.
+#[test]
+fn a_compressed_object_is_not_stored_bare_as_well_once_somebody_has_compressed_here() {
+    let (folder, store) = store();
+    let mark = folder.path().join("cas/compressed");
+    std::fs::remove_file(&mark).expect("it is there");
+    let bytes = words(400);
+    with(&store, Algorithm::None).put_bytes(&bytes).expect("room for it");
+    assert!(!mark.exists());
+    let other = words(300);
+    let digest = with(&store, Algorithm::Gzip).put_bytes(&other).expect("room for it");
+    assert!(mark.exists());
+    with(&store, Algorithm::None).put_bytes(&other).expect("room for it");
+    assert_eq!(forms(&store, &digest), [Form::Gzip]);
+    // Without it all is found, and stored once more.
+    std::fs::remove_file(&mark).expect("it is there");
+    let bare = with(&store, Algorithm::None);
+    assert!(bare.has(&digest, other.len() as u64));
+    bare.put_bytes(&other).expect("room for it");
+    assert_eq!(forms(&store, &digest), [Form::Bare, Form::Gzip]);
+    assert!(bare.fetch_bytes(&digest, other.len() as u64).expect("the object") == other);
 }
 
 #[test]

@@ -133,6 +133,7 @@ fn the_flag_compresses_and_without_it_nothing_is_compressed() {
     let project = project();
     project.run(["manifest.txt"]).success();
     assert_eq!(suffixes(&project), vec!["bare"; 8]);
+    assert!(!project.exists(".reprovm/cas/compressed"));
     let project = self::project();
     project.run(["--compress", "manifest.txt"]).success();
     assert!(is_compressed_as(&project, ".zst"), "{:?}", suffixes(&project));

@@ -10,7 +10,7 @@ use super::{BackupError, BackupName, Backups, Error, Progress, Told, settle};
 use crate::base::fs::{self, Context as _, FileError};
 use crate::base::text;
 use crate::home::{Home, object_in};
-use crate::store::{Flaw, Form, Packing, copy_object, locate, read_object};
+use crate::store::{DiskStore, Flaw, Form, Packing, copy_object, locate, read_object};
 
 /// What a folder may hold that is overwritten: it was a cache.
 const OF_A_CACHE: [&str; 2] = ["cas", "cache"];
@@ -104,6 +104,9 @@ impl Backups {
         let home = Home::new(Some(folder));
         for made in [home.objects(), home.store_tmp(), home.records()] {
             fs::create_private_dir(&made)?;
+        }
+        if self.restored.form() != Form::Bare {
+            DiskStore::new(&home).expect_compressed();
         }
         let records = manifest
             .records

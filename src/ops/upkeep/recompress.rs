@@ -16,7 +16,7 @@ use crate::base::{Digest, fs};
 use crate::config::{Config, Wait};
 use crate::home::{Home, object_in};
 use crate::ops::types::Error;
-use crate::store::{self, Flaw, Form, Outcome, Packing};
+use crate::store::{self, DiskStore, Flaw, Form, Outcome, Packing};
 
 /// What was done to the objects.
 #[derive(Debug, Serialize)]
@@ -47,6 +47,9 @@ pub fn recompress(config: &Config, packing: Packing, dry_run: bool) -> Result<Re
         true => Some(lock(&home, config.execution.lock_wait_seconds)?),
         false => None,
     };
+    if !dry_run && packing.form() != Form::Bare && home.objects().is_dir() {
+        DiskStore::new(&home).expect_compressed();
+    }
     let work = Work {
         objects: home.objects(),
         tmp: (!dry_run).then(|| home.recompress()),

@@ -49,6 +49,7 @@ fn a_compressed_backup_is_proved_and_restored_from_each_form_of_a_cache() {
         all.retain(|path| path.extension().is_some());
         assert_eq!(all.len(), if cache == "none" { 0 } else { 5 }, "as the settings say: {all:?}");
         fresh.run(["cache", "verify"]).success().stdout_has("8 objects (");
+        assert_eq!(project.exists("copy/cas/compressed"), cache != "none");
     }
 }
 
