@@ -58,6 +58,20 @@ impl Home {
         self.cache.join("cas/damaged")
     }
 
+    /// Objects that are given another form, in the making, and the lock of who does that.
+    pub fn recompress(&self) -> PathBuf {
+        self.cache.join("cas/recompress")
+    }
+
+    pub fn recompress_lock(&self) -> PathBuf {
+        self.recompress().join("lock")
+    }
+
+    /// There since something was compressed in this cache.
+    pub fn compressed(&self) -> PathBuf {
+        self.cache.join("cas/compressed")
+    }
+
     pub fn records(&self) -> PathBuf {
         self.cache.join("cache")
     }

@@ -1,7 +1,9 @@
 #!/bin/sh
-# Installs the servers that the tests talk to, where they are not there yet: nginx (an HTTP cache;
-# openssl makes its certificates), Prometheus with promtool, s3rver (an S3 server that knows only
-# its own key) and aiosmtpd (a mail server), the last two below target/servers.
+# Installs what the tests need beside the compiler, where it is not there yet: the tools that read
+# compressed files (gzip, zstd, lz4, and Python for zlib), and the servers that the tests talk to:
+# nginx (an HTTP cache; openssl makes its certificates), Prometheus with promtool, s3rver (an S3
+# server that knows only its own key) and aiosmtpd (a mail server), the last two below
+# target/servers.
 # The tests start and stop them, on 127.0.0.1 and free ports.
 set -eu
 cd "$(dirname "$0")/.."
@@ -31,6 +33,9 @@ install nginx nginx-light
 install openssl openssl
 install prometheus prometheus
 install npm npm
+install gzip gzip
+install zstd zstd
+install lz4 lz4
 install python3 python3
 
 s3rver=3.7.1

@@ -4,6 +4,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "benchmarks make and remove their own files")]
 
+mod codecs;
 mod hashing;
 mod kept;
 mod objects;

@@ -121,7 +121,7 @@ settings! {
     compression: Compression {
         /// Whether new objects are compressed
         enabled: bool = "false", flag "--compress";
-        /// How
+        /// With what
         algorithm: Algorithm = "zstd", var "REPROVM_COMPRESSION";
         /// How hard, from fast to small
         level: u64 = "3" in 1 to 12, var "REPROVM_COMPRESSION_LEVEL";
@@ -233,7 +233,7 @@ settings! {
         backup_dir: PathBuf = ".reprovm/backups", var "REPROVM_BACKUP_DIR";
         /// How many of those that runs make by themselves are kept
         max_backups: u64 = "10" in 1 to 100000;
-        /// How they are compressed
+        /// How they are compressed; how hard is said by `compression.level`
         compression: Algorithm = "zstd";
         /// Whether each run that succeeded and executed something makes one
         auto_backup: bool = "false", var "REPROVM_AUTO_BACKUP";

@@ -219,6 +219,14 @@ choice!(
         Zstd = "zstd",
     }
 );
+
+impl Algorithm {
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::read(name, None)
+    }
+}
+
 choice!(
     /// What kind of remote store there is.
     Backend {

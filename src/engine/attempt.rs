@@ -13,6 +13,7 @@ use crate::base::{Digest, FileError, clock};
 use crate::event::{Event, Failure, Output as Log, Usage};
 use crate::exec::{Command, Ended, EnvRules, task_env, withheld};
 use crate::manifest::Task;
+use crate::store::Form;
 
 /// Up to this size what a command wrote goes to the listeners as bytes.
 pub(super) const SHOWN_WHOLE: u64 = 1 << 20;
@@ -179,8 +180,8 @@ impl Bench<'_> {
         } else {
             match self.store.put_file(&mut log, &stage) {
                 Ok((digest, size)) => {
-                    let path = self.store.path(&digest).display().to_string();
-                    (Some((digest, size)), Log::File { path, len: size })
+                    let kept = self.bare_log(&digest, size);
+                    (Some((digest, size)), kept.unwrap_or_else(|| Log::held(log, size)))
                 }
                 // No room for all of it: the end says most.
                 Err(_) => (None, Log::Bytes(tail(&log).unwrap_or_default().into())),
@@ -188,6 +189,15 @@ impl Bench<'_> {
         };
         self.emitter.emit(Event::TaskOutput { task: task.name.clone(), replayed: false, output });
         kept
+    }
+}
+
+impl Bench<'_> {
+    /// A large log as the file of the store that holds it, where that is bare.
+    pub(super) fn bare_log(&self, digest: &Digest, len: u64) -> Option<Log> {
+        let (form, path) = self.store.find(digest, len)?;
+        let path = path.display().to_string();
+        (form == Form::Bare).then_some(Log::File { path, len, held: None })
     }
 }
 

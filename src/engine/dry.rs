@@ -164,7 +164,7 @@ impl Bench<'_> {
     fn lost_object(&self, record: &Record) -> Option<String> {
         let files = record.outputs.iter().filter(|output| output.kind != Kind::Dir);
         let lost = files.into_iter().find(|out| !self.store.has(&out.digest, out.size))?;
-        Some(if self.store.path(&lost.digest).symlink_metadata().is_ok() {
+        Some(if self.store.is_occupied(&lost.digest) {
             format!("object {}", lost.digest.short())
         } else {
             FetchError::Missing(lost.digest).to_string()

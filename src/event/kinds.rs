@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::held::HeldFile;
 use super::reasons::{Failure, InputChange, MissReason, SkipReason};
 use super::security::{Access, Violation};
 use super::summary::Summary;
@@ -204,7 +205,13 @@ pub enum Output {
     #[serde(serialize_with = "as_text", deserialize_with = "from_text")]
     Bytes(Arc<[u8]>),
     /// It is large; the file holds it until the event has been delivered.
-    File { path: String, len: u64 },
+    File {
+        path: String,
+        len: u64,
+        /// Where the file has no name and would be gone.
+        #[serde(skip)]
+        held: Option<HeldFile>,
+    },
 }
 
 fn as_text<S: serde::Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,6 +4,7 @@
 
 mod about;
 mod emit;
+mod held;
 mod kinds;
 mod level;
 mod measures;
@@ -15,6 +16,7 @@ mod tally;
 mod totals;
 
 pub use emit::{Emitter, Observer, Stamped};
+pub use held::HeldFile;
 pub use kinds::{Event, FolderOn, HitSource, Holder, Outcome, Output, Usage};
 pub use level::Level;
 pub use measures::{Histogram, Measure, Measures};

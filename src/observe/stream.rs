@@ -22,7 +22,7 @@ impl Held {
             Output::Bytes(bytes) if bytes.is_empty() => None,
             Output::Bytes(bytes) => Some(Self::Bytes(Arc::clone(bytes))),
             Output::File { len: 0, .. } => None,
-            Output::File { path, len } => Some(Self::File(File::open(path)?, *len)),
+            Output::File { path, len, .. } => Some(Self::File(File::open(path)?, *len)),
         })
     }
 

@@ -20,7 +20,7 @@ use crate::engine::{self, Bench, Inbox, Options, Results, Settled};
 use crate::event::{Emitter, Event, FolderOn, Holder, Observer};
 use crate::exec::Runner;
 use crate::home::{self, Home, Lock, LockError};
-use crate::store::DiskStore;
+use crate::store::{DiskStore, Packing};
 
 /// What a run has in hand when it begins.
 pub(super) struct Ready {
@@ -84,7 +84,8 @@ impl Project {
         let Ready { needed, home, state, part, _lock } = ready;
         tell_shared(&home, emitter);
         let plan = self.plan(&needed);
-        let (store, records) = (DiskStore::new(&home), Records::new(&home));
+        let packing = Packing::of(&options.config.compression);
+        let (store, records) = (DiskStore::new(&home).packing(packing), Records::new(&home));
         let bench = Bench {
             plan,
             options: engine_options(options),

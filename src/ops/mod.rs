@@ -17,6 +17,7 @@ mod types;
 mod words;
 mod upkeep;
 
+pub use crate::store::{Form, Packing};
 pub use earlier::{FirstLook, Seen, Slice, Unchanged, first_look};
 pub use figures::{CacheCounter, figures};
 pub use project::Project;
@@ -24,8 +25,8 @@ pub use settings::load_settings;
 pub use sync::{Direction, LeftOut, Refused, Synced, may_sync_to, sync_to};
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
 pub use upkeep::{
-    CacheStats, Check, Checks, Cleaned, Fault, Flaw, Health, Status, Verified, cache_stats,
-    clean_cache, health, verify_cache,
+    CacheStats, Check, Checks, Cleaned, Fault, Flaw, FormCount, Health, Recompressed, Status,
+    Verified, cache_stats, clean_cache, health, recompress, verify_cache,
 };
 
 /// Where the report of a crash at this time belongs, in the project that the process stands in.

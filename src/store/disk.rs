@@ -2,15 +2,17 @@
 //! processes.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write};
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-use crate::base::digest::{CHUNK, read_some};
+use super::form::{self, Form};
+use super::pack::{Packing, is_enough};
+use super::read::{CopyError, Flaw, copy_hashing, read_object};
 use crate::base::fs::{self, Context as _};
-use crate::base::{Digest, FileError, Hasher, stat};
+use crate::base::{Digest, FileError};
 use crate::home::{self, Home};
 
 /// Up to this size a file is read whole before it is decided whether it must be written.
@@ -22,6 +24,10 @@ pub struct DiskStore {
     objects: PathBuf,
     tmp: PathBuf,
     damaged: PathBuf,
+    pub(super) packing: Packing,
+    mark: PathBuf,
+    /// Whether anything here may be compressed; asked once.
+    is_marked: Arc<OnceLock<bool>>,
 }
 
 /// Why an object could not be had.
@@ -37,11 +43,44 @@ pub enum FetchError {
 }
 
 impl DiskStore {
+    /// One that keeps new objects as bare bytes.
     pub fn new(home: &Home) -> Self {
-        Self { objects: home.objects(), tmp: home.store_tmp(), damaged: home.damaged() }
+        Self {
+            objects: home.objects(),
+            tmp: home.store_tmp(),
+            damaged: home.damaged(),
+            packing: Packing::BARE,
+            mark: home.compressed(),
+            is_marked: Arc::default(),
+        }
     }
 
-    /// Where the object lies, if it is there.
+    /// The same, but new objects are kept so. What is there is read whatever its form is.
+    pub fn packing(self, packing: Packing) -> Self {
+        Self { packing, is_marked: Arc::default(), ..self }
+    }
+
+    /// Says to all who store here from now on that what they have may lie here compressed.
+    pub fn expect_compressed(&self) {
+        self.is_marked.get_or_init(|| {
+            // Without it something may be stored twice: no reason not to store it.
+            let _ = fs::create_new(&self.mark);
+            true
+        });
+    }
+
+    /// Whether the object need not be stored. Where nothing was ever compressed, and is not now,
+    /// only the bare form is looked for: this is asked before all that is stored.
+    fn is_kept(&self, digest: &Digest, length: u64) -> bool {
+        let may_be_packed = self.packing.form() != Form::Bare
+            || *self.is_marked.get_or_init(|| self.mark.symlink_metadata().is_ok());
+        match may_be_packed {
+            true => self.has(digest, length),
+            false => form::seems(Form::Bare, &self.path(digest), length),
+        }
+    }
+
+    /// Where the bare form of the object lies, if it is there.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         home::object_in(&self.objects, digest)
     }
@@ -53,13 +92,18 @@ impl DiskStore {
     /// Keeps the bytes.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest, FileError> {
         let digest = Digest::of(bytes);
-        if self.has(&digest, bytes.len() as u64) {
+        if self.is_kept(&digest, bytes.len() as u64) {
             return Ok(digest);
         }
+        let packed = self.packing.pack(bytes);
+        let (form, bytes) = match &packed {
+            Some(packed) => (self.packing.form(), &packed[..]),
+            None => (Form::Bare, bytes),
+        };
         let tmp = self.tmp.join(fs::unique_name());
         let mut file = fs::create_new(&tmp)?;
         let written = file.write_all(bytes).at("write", &tmp);
-        self.place(&file, &tmp, written.map(|()| digest))
+        self.place(&file, &tmp, form, written.map(|()| digest))
     }
 
     /// Keeps what `file` holds from here on; its digest and length.
@@ -69,6 +113,11 @@ impl DiskStore {
             let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
             file.read_to_end(&mut bytes).at("read", path)?;
             return Ok((self.put_bytes(&bytes)?, bytes.len() as u64));
+        }
+        if self.packing.is_worth(file, length)
+            && let Some(done) = self.put_packed(file, path)?
+        {
+            return Ok(done);
         }
         // Large: hashed first where it may be there already, since reading costs less than
         // writing; else copied and hashed in one pass.
@@ -82,17 +131,69 @@ impl DiskStore {
                 return Err(error.named(path, &tmp));
             }
         };
-        if self.has(&digest, total) {
+        if self.is_kept(&digest, total) {
             fs::remove_file(&tmp)?;
             return Ok((digest, total));
         }
-        self.place(&out, &tmp, Ok(digest)).map(|digest| (digest, total))
+        self.place(&out, &tmp, Form::Bare, Ok(digest)).map(|digest| (digest, total))
     }
 
-    /// Whether a file of that name and length is there. Its bytes are verified when it is read.
+    /// Keeps what a large file holds in the form of the settings. It is hashed first: to compress
+    /// it costs far more. None: it is better kept bare, and nothing has happened.
+    fn put_packed(&self, file: &mut File, path: &Path) -> Result<Option<(Digest, u64)>, FileError> {
+        let start = file.stream_position().at("read", path)?;
+        let hashed = copy_hashing(file, &mut io::sink(), u64::MAX);
+        let (digest, total) = hashed.map_err(|error| error.named(path, path))?;
+        if self.is_kept(&digest, total) {
+            return Ok(Some((digest, total)));
+        }
+        file.seek(SeekFrom::Start(start)).at("read", path)?;
+        let packed = self.pack_file(file, &digest, total)?;
+        file.seek(SeekFrom::Start(start)).at("read", path)?;
+        let Some((out, tmp)) = packed else { return Ok(None) };
+        let placed = self.place(&out, &tmp, self.packing.form(), Ok(digest));
+        placed.map(|digest| Some((digest, total)))
+    }
+
+    /// Compresses so many bytes from here on to a file in the making; none where it is not worth
+    /// it, or they have another digest meanwhile, or it did not work: the bare bytes are always as
+    /// good.
+    pub(super) fn pack_file(
+        &self,
+        file: &mut File,
+        digest: &Digest,
+        length: u64,
+    ) -> Result<Option<(File, PathBuf)>, FileError> {
+        let tmp = self.tmp.join(fs::unique_name());
+        let out = fs::create_new(&tmp)?;
+        let packed = self.packing.write(out, length, |encoder| {
+            let (found, _) = copy_hashing(file, encoder, length)?;
+            if found == *digest { Ok(()) } else { Err(CopyError::Read(io::Error::other("other"))) }
+        });
+        if let Ok(out) = packed
+            && is_enough(length, out.metadata().at("examine", &tmp)?.len())
+        {
+            return Ok(Some((out, tmp)));
+        }
+        fs::remove_file(&tmp)?;
+        Ok(None)
+    }
+
+    /// Whether a file of that name is there, and can be the object by its length. Its bytes are
+    /// verified when it is read.
     pub fn has(&self, digest: &Digest, length: u64) -> bool {
-        std::fs::symlink_metadata(self.path(digest))
-            .is_ok_and(|found| found.is_file() && found.len() == length)
+        form::seems_there(&self.path(digest), length)
+    }
+
+    /// The form in which the object seems to be there, and where. Finds it also while its form is
+    /// changed.
+    pub fn find(&self, digest: &Digest, length: u64) -> Option<(Form, PathBuf)> {
+        form::locate(&self.path(digest), length)
+    }
+
+    /// Whether anything lies in one of the object's places, be it the object or not.
+    pub fn is_occupied(&self, digest: &Digest) -> bool {
+        !form::present(&self.path(digest)).is_empty()
     }
 
     /// Writes the object to `out`, which is worth nothing unless this succeeds.
@@ -105,7 +206,7 @@ impl DiskStore {
         let path = self.path(digest);
         read_object(&path, digest, length, out).map_err(|flaw| match flaw {
             Flaw::Missing => FetchError::Missing(*digest),
-            Flaw::Damaged(problem) => self.set_aside(digest, path, problem),
+            Flaw::Damaged { path, problem } => self.set_aside(digest, path, problem),
             Flaw::Unreadable(error) => error.into(),
             Flaw::Write(error) => FileError::new("write a copy of", &path, error).into(),
         })
@@ -125,15 +226,27 @@ impl DiskStore {
     }
 
     /// Gives a finished file its name.
-    fn place(
+    pub(super) fn place(
         &self,
         file: &File,
         tmp: &Path,
+        form: Form,
         written: Result<Digest, FileError>,
     ) -> Result<Digest, FileError> {
         let placed = written.and_then(|digest| {
             file.set_permissions(std::fs::Permissions::from_mode(0o444)).at("protect", tmp)?;
-            rename_into(tmp, &self.path(&digest))?;
+            let bare = self.path(&digest);
+            if form != Form::Bare {
+                self.expect_compressed();
+            }
+            rename_into(tmp, &form.at(&bare))?;
+            // What lies where one looks first cannot be the object: it would have been found.
+            for earlier in Form::ALL.into_iter().filter(|earlier| *earlier < form) {
+                let path = earlier.at(&bare);
+                if path.symlink_metadata().is_ok() {
+                    put_aside(&path, &self.damaged);
+                }
+            }
             Ok(digest)
         });
         if placed.is_err() {
@@ -141,59 +254,6 @@ impl DiskStore {
         }
         placed
     }
-}
-
-/// Why a file could not be read as the object that it should be.
-#[derive(Debug, thiserror::Error)]
-pub enum Flaw {
-    #[error("it is not there")]
-    Missing,
-    /// The file is there but is not the object.
-    #[error("{0}")]
-    Damaged(String),
-    #[error("{}", .0.source)]
-    Unreadable(FileError),
-    /// The bytes could not be passed on.
-    #[error("{0}")]
-    Write(io::Error),
-}
-
-/// Writes an object to `out`, which is worth nothing unless this succeeds. Changes nothing.
-pub fn read_object(
-    path: &Path,
-    digest: &Digest,
-    length: u64,
-    out: &mut impl Write,
-) -> Result<(), Flaw> {
-    let mut file = open_object(path, length)?;
-    match copy_hashing(&mut file, out, length) {
-        Ok((found, _)) if found == *digest => Ok(()),
-        Ok(_) => Err(Flaw::Damaged("its bytes have another digest".to_owned())),
-        Err(CopyError::Read(error)) => Err(Flaw::Damaged(error.to_string())),
-        Err(CopyError::Write(error)) => Err(Flaw::Write(error)),
-    }
-}
-
-fn open_object(path: &Path, length: u64) -> Result<File, Flaw> {
-    // A fifo in the object's place must not hold us up, nor a link lead elsewhere.
-    let opened =
-        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Flaw::Missing),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => {
-            return Err(Flaw::Damaged("it is no regular file".to_owned()));
-        }
-        Err(error) => return Err(Flaw::Unreadable(FileError::new("open", path, error))),
-    };
-    let sig = stat::fstat(file.as_fd()).at("examine", path).map_err(Flaw::Unreadable)?;
-    if !sig.kind().is_file() {
-        return Err(Flaw::Damaged(format!("it is {}", sig.kind().noun())));
-    }
-    if sig.size != length {
-        return Err(Flaw::Damaged(format!("it has {} bytes instead of {length}", sig.size)));
-    }
-    Ok(file)
 }
 
 /// Renames into a folder that may have to be made first. Whoever cleans the store may take an
@@ -222,43 +282,6 @@ pub(crate) fn put_aside(path: &Path, folder: &Path) {
         tracing::info!(path = %path.display(), "damaged object removed");
     } else {
         tracing::info!(path = %path.display(), to = %to.display(), "damaged object set aside");
-    }
-}
-
-enum CopyError {
-    Read(io::Error),
-    Write(io::Error),
-}
-
-impl CopyError {
-    fn named(self, from: &Path, to: &Path) -> FileError {
-        match self {
-            Self::Read(error) => FileError::new("read", from, error),
-            Self::Write(error) => FileError::new("write", to, error),
-        }
-    }
-}
-
-/// Copies up to `most` bytes, or to the end.
-fn copy_hashing(
-    from: &mut File,
-    to: &mut impl Write,
-    most: u64,
-) -> Result<(Digest, u64), CopyError> {
-    let mut hasher = Hasher::new();
-    let mut total = 0;
-    let mut buffer = vec![0; CHUNK.min(usize::try_from(most).unwrap_or(CHUNK))];
-    loop {
-        let count = match total == most {
-            true => 0,
-            false => read_some(from, &mut buffer).map_err(CopyError::Read)?,
-        };
-        if count == 0 {
-            return Ok((hasher.finish(), total));
-        }
-        hasher.update(&buffer[..count]);
-        to.write_all(&buffer[..count]).map_err(CopyError::Write)?;
-        total += count as u64;
     }
 }
 

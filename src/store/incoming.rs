@@ -2,11 +2,11 @@
 //! place until its size and its digest are what they have to be.
 
 use std::fs::File;
-use std::io::{self, Seek as _, Write};
+use std::io::{self, Seek as _, SeekFrom, Write};
 use std::path::PathBuf;
 
 use super::DiskStore;
-use super::disk::rename_into;
+use super::form::Form;
 use crate::base::fs::{self, Context as _};
 use crate::base::http::Sink;
 use crate::base::{Digest, FileError, Hasher};
@@ -16,7 +16,7 @@ use crate::base::{Digest, FileError, Hasher};
 pub struct Incoming {
     digest: Digest,
     size: u64,
-    place: PathBuf,
+    store: DiskStore,
     tmp: PathBuf,
     file: File,
     hasher: Hasher,
@@ -42,7 +42,7 @@ impl DiskStore {
         Ok(Incoming {
             digest: *digest,
             size,
-            place: self.path(digest),
+            store: self.clone(),
             tmp,
             file,
             hasher: Hasher::new(),
@@ -68,11 +68,24 @@ impl Incoming {
         if hasher.finish() != self.digest {
             return Err(Refused::Wrong("its bytes have another digest".to_owned()));
         }
-        fs::set_mode(&self.tmp, 0o444)?;
         // What lies there is no file of that size, or nobody had asked for it.
-        fs::remove_empty_dir(&self.place);
-        rename_into(&self.tmp, &self.place)?;
+        fs::remove_empty_dir(&self.store.path(&self.digest));
+        let packed = self.packed()?;
+        let (file, tmp, form) = match &packed {
+            Some((file, tmp)) => (file, tmp, self.store.packing.form()),
+            None => (&self.file, &self.tmp, Form::Bare),
+        };
+        self.store.place(file, tmp, form, Ok(self.digest))?;
         Ok(())
+    }
+
+    /// The same in the form of the settings, where that is worth it.
+    fn packed(&mut self) -> Result<Option<(File, PathBuf)>, FileError> {
+        if !self.store.packing.is_worth(&self.file, self.size) {
+            return Ok(None);
+        }
+        self.file.seek(SeekFrom::Start(0)).at("read", &self.tmp)?;
+        self.store.pack_file(&mut self.file, &self.digest, self.size)
     }
 }
 

@@ -69,6 +69,8 @@ fn expected(text: &str) -> Tree {
 enum Work {
     /// Nothing is there.
     Cold,
+    /// The same, and what is stored is compressed.
+    Compressed,
     /// All was built with this text and with another; now it is this one's turn again.
     Restore,
     /// Built with another text.
@@ -96,7 +98,7 @@ struct Scene {
 impl Scene {
     fn new(work: Work) -> Self {
         let project = new_project("two\n");
-        if work != Work::Cold {
+        if ![Work::Cold, Work::Compressed].contains(&work) {
             project.run(ARGS).success();
             project.file("a.txt", "one\n").run(ARGS).success();
         }
@@ -108,6 +110,10 @@ impl Scene {
         self.round += 1;
         match work {
             Work::Cold => self.project = new_project(&self.text),
+            Work::Compressed => {
+                self.project = new_project(&self.text);
+                self.project.env("REPROVM_COMPRESSION", "zstd");
+            }
             Work::Restore => {
                 self.text = if self.text == "one\n" { "two\n" } else { "one\n" }.to_owned();
                 self.project.file("a.txt", &self.text).remove("out/upper");
@@ -244,6 +250,11 @@ fn io_error(at: u64) -> Fault {
 #[test]
 fn killed_at_any_call_of_a_cold_build_the_next_run_is_right() {
     assert!(strike(kill(Work::Cold, false, 8)) >= 7);
+}
+
+#[test]
+fn killed_at_any_call_of_a_build_that_compresses_the_next_run_is_right() {
+    assert!(strike(kill(Work::Compressed, false, 5)) >= 4);
 }
 
 #[test]

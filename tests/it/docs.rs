@@ -1,4 +1,4 @@
-//! Every example of docs/manifest.md, built through the program.
+//! Every example of docs/manifest.md, built through the program, and the lines of other pages.
 
 use crate::support::Project;
 
@@ -47,4 +47,20 @@ fn every_example_of_the_manifests_page_builds() {
         }
     }
     assert!(examples >= 12, "only {examples} examples were found");
+}
+
+#[test]
+fn the_lines_of_the_page_about_compression_work_one_after_the_other() {
+    let page = include_str!("../../docs/compression.md");
+    let (_, text) = blocks(page).into_iter().find(|(tag, _)| tag == "sh").expect("lines");
+    let project = Project::new();
+    project.manifest("task words {\n  cmd = seq 1 3000 > words\n  outputs = words\n}\n");
+    let lines: Vec<&str> = text.lines().collect();
+    for line in &lines {
+        let words = line.strip_prefix("reprovm ").expect("a line of ours");
+        project.run(words.split(' ')).success();
+    }
+    assert_eq!(lines.len(), 3);
+    let bytes: String = (1..=3000).map(|number| format!("{number}\n")).collect();
+    assert!(project.packed_object(bytes.as_bytes(), ".zst").is_file());
 }

@@ -7,6 +7,7 @@ mod backup;
 mod cache;
 mod checkouts;
 mod commands;
+mod compression;
 mod config;
 mod cproject;
 mod crash;

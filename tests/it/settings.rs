@@ -15,6 +15,10 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("backup.backup_dir", backup_dir),
     ("backup.max_backups", max_backups),
     ("cache.cache_dir", cache_dir),
+    ("backup.compression", backup_compression),
+    ("compression.enabled", compression_enabled),
+    ("compression.algorithm", compression_algorithm),
+    ("compression.level", compression_level),
     ("execution.parallel_jobs", parallel_jobs),
     ("execution.retry_attempts", retry_attempts),
     ("execution.retry_delay_ms", retry_delay_ms),
@@ -187,6 +191,59 @@ fn max_concurrent_tasks() {
     let project = of(MEETING);
     run(&project, &["parallel_jobs=2", "max_concurrent_tasks=1"]);
     assert!(!project.exists("met"));
+}
+
+/// An output that shrinks.
+const LONG: &str = "task a {\n  cmd = seq 1 20000 > a.txt\n  outputs = a.txt\n}\n";
+
+/// How many bytes the object has that ends so.
+fn object_ending(project: &Project, folder: &str, suffix: &str) -> Option<u64> {
+    let folder = project.path(folder);
+    let all = crate::support::files_below(&folder, &[]);
+    let found = all.into_iter().find(|path| path.to_string_lossy().ends_with(suffix))?;
+    Some(folder.join(found).metadata().expect("an object").len())
+}
+
+const OBJECTS: &str = ".reprovm/cas/objects";
+
+fn compression_enabled() {
+    let project = of(LONG);
+    run(&project, &["compression.enabled=0"]).success();
+    assert_eq!(object_ending(&project, OBJECTS, ".zst"), None);
+    run(&project, &["compression.enabled=1", "force=1"]).success();
+    assert_eq!(object_ending(&project, OBJECTS, ".zst"), None, "what is there stays");
+    project.remove(".reprovm");
+    run(&project, &["compression.enabled=1"]).success();
+    assert!(object_ending(&project, OBJECTS, ".zst").is_some());
+}
+
+fn compression_algorithm() {
+    for (algorithm, suffix) in [("gzip", ".gz"), ("lz4", ".lz4"), ("zlib", ".zz")] {
+        let project = of(LONG);
+        let set = format!("compression.algorithm={algorithm}");
+        run(&project, &["compression.enabled=1", &set]).success();
+        assert!(object_ending(&project, OBJECTS, suffix).is_some(), "{algorithm}");
+    }
+}
+
+fn compression_level() {
+    let size = |level: &str| {
+        let project = of(LONG);
+        run(&project, &["compression.enabled=1", "algorithm=gzip", level]).success();
+        object_ending(&project, OBJECTS, ".gz").expect("an object")
+    };
+    assert!(size("compression.level=12") < size("compression.level=1"));
+}
+
+fn backup_compression() {
+    let ending = |set: &str, suffix: &str| {
+        let project = of(LONG);
+        run(&project, &[]).success();
+        project.run(["backup", "create", "one", "--set", set]).success();
+        object_ending(&project, ".reprovm/backups/objects", suffix).is_some()
+    };
+    assert!(ending("backup.compression=gzip", ".gz"));
+    assert!(!ending("backup.compression=none", ".gz"));
 }
 
 fn retry_attempts() {

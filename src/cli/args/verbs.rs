@@ -16,7 +16,7 @@ pub(in crate::cli) enum Verb {
     Explain(Explain),
     /// Say whether the cache and the machine are fit for a run
     Health,
-    /// Verify, clean or count the cache
+    /// Verify, clean, count or recompress the cache
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Cache(CacheVerb),
     /// Keep copies of the cache
@@ -49,6 +49,15 @@ pub(in crate::cli) enum CacheVerb {
     Clean,
     /// Say how much is stored
     Stats,
+    /// Give all objects the form that the settings say, or this one
+    Recompress {
+        /// How [default: that of the settings]
+        #[arg(long, value_parser = ["none", "zlib", "gzip", "lz4", "zstd"])]
+        algorithm: Option<String>,
+        /// How hard, from 1 (fast) to 12 (small) [default: that of the settings]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=12))]
+        level: Option<u64>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

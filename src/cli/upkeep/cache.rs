@@ -9,13 +9,16 @@ use crate::base::text::{count, shown};
 use crate::cli::args::{CacheVerb, Flags, Format};
 use crate::cli::{Call, Code, Failure};
 use crate::observe::{Paint, words};
-use crate::ops::{self, CacheStats, Cleaned, Fault, Verified};
+use crate::ops::{self, CacheStats, Cleaned, Fault, Form, Verified};
 
 pub(in crate::cli) fn run(verb: &CacheVerb, flags: &Flags, call: &Call) -> Result<u8, Failure> {
     match verb {
         CacheVerb::Verify { repair } => verify(flags, *repair, call),
         CacheVerb::Clean => clean(flags, call),
         CacheVerb::Stats => stats(flags, call),
+        CacheVerb::Recompress { algorithm, level } => {
+            super::recompress::run(algorithm.as_deref(), *level, flags, call)
+        }
     }
 }
 
@@ -153,6 +156,7 @@ fn table(stats: &CacheStats) -> String {
         ("damaged", stats.damaged_entries.to_string()),
         ("objects", format!("{} ({})", stats.cas_objects_count, ByteSize(stats.cas_objects_bytes))),
         ("orphans", format!("{} ({})", stats.orphans_count, ByteSize(stats.orphans_bytes))),
+        ("compressed", compressed(stats)),
         ("total size", ByteSize(stats.total_size_bytes).to_string()),
         ("oldest", time(&stats.oldest)),
         ("newest", time(&stats.newest)),
@@ -163,6 +167,21 @@ fn table(stats: &CacheStats) -> String {
         add(&mut out, format_args!("{name:10}  {value}"));
     }
     out
+}
+
+/// `5 of 6 objects (zstd 4, gzip 1), 1.0 KiB for 4.0 KiB (25.0 %)`
+fn compressed(stats: &CacheStats) -> String {
+    let packed = || stats.forms.iter().filter(|(form, _)| **form != Form::Bare);
+    let objects: usize = packed().map(|(_, of_form)| of_form.objects).sum();
+    if objects == 0 {
+        return "none".to_owned();
+    }
+    let each: Vec<String> =
+        packed().map(|(form, of_form)| format!("{} {}", form.name(), of_form.objects)).collect();
+    let (stored, raw) = (ByteSize(stats.cas_objects_bytes), ByteSize(stats.cas_raw_bytes));
+    let (all, each) = (count(stats.cas_objects_count, "object"), each.join(", "));
+    let percent = stats.compression_ratio * 100.0;
+    format!("{objects} of {all} ({each}), {stored} for {raw} ({percent:.1} %)")
 }
 
 pub(super) fn json(data: &impl Serialize) -> Result<String, Failure> {

@@ -5,6 +5,7 @@ pub(super) mod cache;
 pub(super) mod exporter;
 pub(super) mod health;
 pub(super) mod notify;
+mod recompress;
 mod sync;
 
 use super::args::Cli;

@@ -296,7 +296,7 @@ fn a_large_output_is_shown_though_its_file_loses_its_name() {
     let long = "0123456789\n".repeat(50_000);
     file.write_all(long.as_bytes()).expect("room for it");
     let path = file.path().to_str().expect("a printable path").to_owned();
-    let output = Output::File { path, len: long.len() as u64 };
+    let output = Output::File { path, len: long.len() as u64, held: None };
     let mut out = Vec::new();
     let mut console = Console::new(&mut out, Detail::Normal, Paint(false));
     let mut tell = |event| {
@@ -313,7 +313,7 @@ fn a_large_output_is_shown_though_its_file_loses_its_name() {
 
 #[test]
 fn an_output_that_cannot_be_read_is_a_warning() {
-    let output = Output::File { path: "/nowhere/log".into(), len: 3 };
+    let output = Output::File { path: "/nowhere/log".into(), len: 3, held: None };
     let shown =
         text(Detail::Quiet, &[Event::TaskOutput { task: name("a"), replayed: false, output }]);
     assert!(shown.starts_with("warning: the output of `a` cannot be shown: "), "{shown}");

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use super::manifest::{Held, Manifest};
 use super::{BackupName, Backups, Error, Progress, Told};
 use crate::base::Digest;
 use crate::cache::record::Record;
-use crate::store::read_object;
+use crate::store::{Form, read_object};
 
 /// A file of a backup that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -88,6 +89,13 @@ impl Backups {
         bad
     }
 
+    /// Where a file of a backup lies, or would if it were there.
+    fn lies_at(&self, file: &Held) -> PathBuf {
+        let bare = self.dir.object(&file.digest);
+        let there = Form::ALL.map(|form| form.at(&bare));
+        there.into_iter().find(|path| path.symlink_metadata().is_ok()).unwrap_or(bare)
+    }
+
     /// With the backups that need each.
     pub(super) fn problems(&self, bad: Vec<(Held, String)>) -> Result<Vec<Problem>, Error> {
         if bad.is_empty() {
@@ -102,7 +110,7 @@ impl Backups {
         }
         let problem = |(file, problem): (Held, String)| Problem {
             digest: file.digest,
-            path: self.dir.object(&file.digest).display().to_string(),
+            path: self.lies_at(&file).display().to_string(),
             problem,
             backups: owners
                 .iter()

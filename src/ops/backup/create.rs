@@ -11,7 +11,7 @@ use crate::base::fs::{self, Context as _, FileError};
 use crate::base::{Digest, clock};
 use crate::cache::record::Records;
 use crate::home::{BackupDir, Home};
-use crate::store::{DiskStore, Flaw, read_object};
+use crate::store::{DiskStore, Flaw, Form, Packing, copy_object, locate, read_object};
 
 /// What is done about files that the folder holds already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Created {
     pub objects: usize,
     /// How many bytes a restore of it has.
     pub bytes: u64,
-    /// Files and bytes that were not there before.
+    /// Files that were not there before, and their bytes as they lie there.
     pub new_files: usize,
     pub new_bytes: u64,
     /// Records that were not whole, or whose objects were not, when they were read.
@@ -60,7 +60,7 @@ impl Backups {
         let needed = self.sweep()?.needed;
         fs::create_private_dir(&self.dir.objects())?;
         fs::create_private_dir(&self.dir.tmp())?;
-        let mut copy = Copy::new(&self.dir, &self.home, how, needed.files);
+        let mut copy = Copy::new(self, how, needed.files);
         let (taken, mut left_out) = take_records(&self.home, &mut copy)?;
         let whole = copy_objects(&taken, &mut copy, told)?;
         left_out += (taken.len() - whole.len()) as u64;
@@ -139,6 +139,7 @@ fn copy_objects<'a>(
 struct Copy<'a> {
     to: &'a BackupDir,
     from: DiskStore,
+    packing: Packing,
     how: How,
     /// What the other backups have.
     held: HashSet<(Digest, u64)>,
@@ -149,9 +150,11 @@ struct Copy<'a> {
 }
 
 impl<'a> Copy<'a> {
-    fn new(to: &'a BackupDir, home: &Home, how: How, held: HashSet<(Digest, u64)>) -> Self {
-        let from = DiskStore::new(home);
-        Self { to, from, how, held, fresh: Vec::new(), new_files: 0, new_bytes: 0 }
+    fn new(backups: &'a Backups, how: How, held: HashSet<(Digest, u64)>) -> Self {
+        let Backups { dir: to, packing, .. } = backups;
+        let from = DiskStore::new(&backups.home);
+        let packing = *packing;
+        Self { to, from, packing, how, held, fresh: Vec::new(), new_files: 0, new_bytes: 0 }
     }
 
     /// Keeps the bytes.
@@ -159,9 +162,12 @@ impl<'a> Copy<'a> {
         let file = Held { digest: Digest::of(bytes), size: bytes.len() as u64 };
         if !self.has(file) {
             let tmp = self.to.tmp().join(fs::unique_name());
+            let packed = self.packing.pack(bytes);
+            let form = packed.as_ref().map_or(Form::Bare, |_| self.packing.form());
+            let bytes = packed.as_deref().unwrap_or(bytes);
             let written =
                 fs::create_new(&tmp).and_then(|mut out| out.write_all(bytes).at("write", &tmp));
-            self.place(&tmp, file, written)?;
+            self.place(&tmp, file, written.map(|()| form))?;
         }
         Ok(file)
     }
@@ -172,10 +178,10 @@ impl<'a> Copy<'a> {
             return Ok(true);
         }
         let tmp = self.to.tmp().join(fs::unique_name());
-        let mut out = fs::create_new(&tmp)?;
-        match read_object(&self.from.path(&object.digest), &object.digest, object.size, &mut out) {
-            Ok(()) => {
-                self.place(&tmp, object, Ok(()))?;
+        let from = self.from.path(&object.digest);
+        match copy_object(&from, (&object.digest, object.size), self.packing, &tmp) {
+            Ok(form) => {
+                self.place(&tmp, object, Ok(form))?;
                 Ok(true)
             }
             Err(Flaw::Write(error)) => {
@@ -188,16 +194,14 @@ impl<'a> Copy<'a> {
 
     /// Whether the folder has the file, as far as is asked for.
     fn has(&mut self, file: Held) -> bool {
-        let path = self.to.object(&file.digest);
+        let bare = self.to.object(&file.digest);
         let known = self.held.contains(&(file.digest, file.size));
-        let of_that_size =
-            || path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == file.size);
         if self.how == How::Incremental {
-            return known && of_that_size();
+            return known && locate(&bare, file.size).is_some();
         }
-        let whole = read_object(&path, &file.digest, file.size, &mut std::io::sink()).is_ok();
+        let whole = read_object(&bare, &file.digest, file.size, &mut std::io::sink()).is_ok();
         if whole && !known {
-            self.fresh.push(path);
+            self.fresh.extend(locate(&bare, file.size).map(|(_, path)| path));
         }
         whole
     }
@@ -207,25 +211,43 @@ impl<'a> Copy<'a> {
         &mut self,
         tmp: &Path,
         file: Held,
-        written: Result<(), FileError>,
+        written: Result<Form, FileError>,
     ) -> Result<(), FileError> {
-        let path = self.to.object(&file.digest);
-        let placed = written.and_then(|()| {
+        let bare = self.to.object(&file.digest);
+        let placed = written.and_then(|form| {
             fs::set_mode(tmp, 0o444)?;
+            bare.parent().map_or(Ok(()), fs::create_private_dir)?;
+            let path = form.at(&bare);
             if path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
                 fs::remove_dir_all(&path)?;
             }
-            path.parent().map_or(Ok(()), fs::create_private_dir)?;
-            fs::rename(tmp, &path)
+            let stored = tmp.symlink_metadata().at("examine", tmp)?.len();
+            fs::rename(tmp, &path)?;
+            remove_others(&bare, form)?;
+            Ok((path, stored))
         });
         if placed.is_err() {
             let _ = fs::remove_file(tmp);
         }
-        placed?;
+        let (path, stored) = placed?;
         self.held.insert((file.digest, file.size));
         self.fresh.push(path);
         self.new_files += 1;
-        self.new_bytes += file.size;
+        self.new_bytes += stored;
         Ok(())
     }
+}
+
+/// Removes what lies in the places of an object's other forms: it is not the object, or one too
+/// many.
+fn remove_others(bare: &Path, kept: Form) -> Result<(), FileError> {
+    for form in Form::ALL.into_iter().filter(|form| *form != kept) {
+        let path = form.at(bare);
+        match path.symlink_metadata() {
+            Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path)?,
+            Ok(_) => fs::remove_file(&path)?,
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }

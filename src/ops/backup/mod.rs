@@ -32,6 +32,7 @@ use crate::base::fs::{self, Context as _};
 use crate::base::{Digest, FileError};
 use crate::config::{Config, Wait};
 use crate::home::{BackupDir, Home};
+use crate::store::Packing;
 
 /// More than any real manifest, less than could hurt.
 const MAX_MANIFEST: u64 = 1 << 30;
@@ -57,6 +58,10 @@ pub struct Backups {
     dir: BackupDir,
     home: Home,
     patience: Duration,
+    /// How new files are kept here.
+    packing: Packing,
+    /// And in a cache that is made of a backup.
+    restored: Packing,
 }
 
 /// What all readable backups need, and which cannot be read.
@@ -74,6 +79,8 @@ impl Backups {
             dir: BackupDir::new(&config.backup.backup_dir),
             home: Home::new(Some(&config.cache.cache_dir)),
             patience: patience.map_or(Duration::MAX, Duration::from_secs),
+            packing: Packing::new(config.backup.compression, config.compression.level),
+            restored: Packing::of(&config.compression),
         }
     }
 

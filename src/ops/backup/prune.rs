@@ -9,7 +9,8 @@ use crate::base::clock;
 use crate::base::fs;
 use crate::config::Config;
 use crate::event::Summary;
-use crate::home::{BackupDir, objects_in};
+use crate::home::BackupDir;
+use crate::store::{Stored, stored};
 
 /// What the names of backups begin with that runs make by themselves.
 const AUTOMATIC: &str = "auto-";
@@ -91,20 +92,21 @@ impl Backups {
         }
         let needed: HashSet<Digest> =
             swept.needed.files.iter().map(|(digest, _)| *digest).collect();
-        for digest in objects_in(&self.dir.objects())? {
-            let path = self.dir.object(&digest);
-            let Ok(meta) = path.symlink_metadata() else { continue };
-            if needed.contains(&digest) {
-                continue;
+        let mut unneeded = Vec::new();
+        stored(&self.dir.objects(), |object| {
+            if !needed.contains(&object.digest) {
+                unneeded.push(object);
             }
-            if meta.is_dir() {
+        })?;
+        for Stored { path, stored, .. } in unneeded {
+            if path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
                 fs::remove_dir_all(&path)?;
             } else {
                 fs::remove_file(&path)?;
             }
             path.parent().into_iter().for_each(fs::remove_empty_dir);
             swept.files += 1;
-            swept.bytes += meta.len();
+            swept.bytes += stored;
         }
         Ok(swept)
     }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use super::manifest::{Held, Manifest};
 use super::{BackupError, BackupName, Backups, Error, Progress, Told, settle};
 use crate::base::fs::{self, Context as _, FileError};
-use crate::base::{Digest, text};
+use crate::base::text;
 use crate::home::{Home, object_in};
-use crate::store::{Flaw, read_object};
+use crate::store::{DiskStore, Flaw, Form, Packing, copy_object, locate, read_object};
 
 /// What a folder may hold that is overwritten: it was a cache.
 const OF_A_CACHE: [&str; 2] = ["cas", "cache"];
@@ -73,17 +73,14 @@ impl Backups {
     fn refuse_damage(&self, name: &BackupName, manifest: &Manifest) -> Result<(), Error> {
         let mut bad = self.bad_records(manifest);
         for object in &manifest.objects {
-            let path = self.dir.object(&object.digest);
-            let problem = match path.symlink_metadata() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Flaw::Missing.to_string(),
-                Err(error) => error.to_string(),
-                Ok(meta) if !meta.is_file() => "it is no regular file".to_owned(),
-                Ok(meta) if meta.len() != object.size => {
-                    format!("it has {} bytes instead of {}", meta.len(), object.size)
-                }
-                Ok(_) => continue,
-            };
-            bad.push((*object, problem));
+            let bare = self.dir.object(&object.digest);
+            if locate(&bare, object.size).is_some() {
+                continue;
+            }
+            // To read it says best why it cannot be used.
+            let read = read_object(&bare, &object.digest, object.size, &mut io::sink());
+            let problem = read.err().map(|flaw| flaw.to_string());
+            bad.extend(problem.map(|problem| (*object, problem)));
         }
         self.damaged(name, bad)
     }
@@ -108,27 +105,36 @@ impl Backups {
         for made in [home.objects(), home.store_tmp(), home.records()] {
             fs::create_private_dir(&made)?;
         }
+        if self.restored.form() != Form::Bare {
+            DiskStore::new(&home).expect_compressed();
+        }
         let records = manifest
             .records
             .iter()
-            .map(|record| (record.file, object_in(&home.records(), &record.key), 0o600));
+            .map(|record| (record.file, object_in(&home.records(), &record.key), true));
         let objects = manifest
             .objects
             .iter()
-            .map(|object| (*object, object_in(&home.objects(), &object.digest), 0o444));
-        let all: Vec<(Held, PathBuf, u32)> = records.chain(objects).collect();
+            .map(|object| (*object, object_in(&home.objects(), &object.digest), false));
+        let all: Vec<(Held, PathBuf, bool)> = records.chain(objects).collect();
         let of_bytes = manifest.bytes();
         let mut progress = Progress { files: 0, bytes: 0, of_files: all.len(), of_bytes };
-        for (file, path, mode) in &all {
+        let mut paths = Vec::with_capacity(all.len());
+        for (file, bare, is_record) in &all {
             let source = self.dir.object(&file.digest);
-            if let Err(problem) = copy(&source, file, path, *mode)? {
-                self.damaged(name, vec![(*file, problem)])?;
+            let (packing, mode) =
+                if *is_record { (Packing::BARE, 0o600) } else { (self.restored, 0o444) };
+            match copy(&source, file, bare, packing)? {
+                Err(problem) => self.damaged(name, vec![(*file, problem)])?,
+                Ok(path) => {
+                    fs::set_mode(&path, mode)?;
+                    paths.push(path);
+                }
             }
             progress.files += 1;
             progress.bytes += file.size;
             told(progress);
         }
-        let paths: Vec<PathBuf> = all.iter().map(|(_, path, _)| path.clone()).collect();
         settle(&paths, folder)?;
         for (file, path, _) in &all {
             if let Err(flaw) = read_object(path, &file.digest, file.size, &mut io::sink()) {
@@ -206,20 +212,23 @@ impl Destination {
     }
 }
 
-/// The inner error says what is wrong with the source.
+/// Copies a file of a backup to its place, in the form that is asked for; where it lies then. The
+/// inner error says what is wrong with the source.
 fn copy(
     source: &Path,
     file: &Held,
-    path: &Path,
-    mode: u32,
-) -> Result<Result<(), String>, FileError> {
-    let Held { digest, size }: &Held = file;
-    path.parent().map_or(Ok(()), fs::create_private_dir)?;
-    let mut out = fs::create_new(path)?;
-    let digest: &Digest = digest;
-    match read_object(source, digest, *size, &mut out) {
-        Ok(()) => fs::set_mode(path, mode).map(Ok),
-        Err(Flaw::Write(error)) => Err(FileError::new("write", path, error)),
+    bare: &Path,
+    packing: Packing,
+) -> Result<Result<PathBuf, String>, FileError> {
+    bare.parent().map_or(Ok(()), fs::create_private_dir)?;
+    // The whole folder is in the making: nobody looks for a form in it yet.
+    match copy_object(source, (&file.digest, file.size), packing, bare) {
+        Ok(Form::Bare) => Ok(Ok(bare.to_path_buf())),
+        Ok(form) => {
+            let path = form.at(bare);
+            fs::rename(bare, &path).map(|()| Ok(path))
+        }
+        Err(Flaw::Write(error)) => Err(FileError::new("write", bare, error)),
         Err(flaw) => Ok(Err(flaw.to_string())),
     }
 }

@@ -19,7 +19,7 @@ use crate::ops::project::Project;
 use crate::ops::types::{BuildOptions, Error};
 use crate::ops::{earlier, security};
 use crate::store::remote::{Name, Presence, Remote};
-use crate::store::{self, DiskStore};
+use crate::store::{self, DiskStore, Packing};
 
 impl Project {
     /// Fetches the results that the remote store has for the tasks that the targets need.
@@ -31,7 +31,8 @@ impl Project {
         security::refuse_exposed(&home, &emitter)?;
         let state = earlier::load(&home, &self.path, options, true);
         state.files.look_at_all(threads());
-        let (store, records) = (DiskStore::new(&home), Records::new(&home));
+        let packing = Packing::of(&options.config.compression);
+        let (store, records) = (DiskStore::new(&home).packing(packing), Records::new(&home));
         let bench = Bench {
             plan: self.plan(&needed),
             options: Options { force: false, ..quiet_options(options) },

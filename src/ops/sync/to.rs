@@ -2,7 +2,7 @@
 //! and a record is sent when all that it names is there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::path::PathBuf;
 
 use super::pool::each;
 use super::{Direction, Synced, open, record_bytes};
@@ -15,7 +15,7 @@ use crate::home::Home;
 use crate::ops::security;
 use crate::ops::types::Error;
 use crate::store::remote::{Name, Presence, Remote};
-use crate::store::{DiskStore, read_object};
+use crate::store::{DiskStore, open_bare, read_object};
 
 /// Up to this size an object is read once, and sent from memory.
 const SMALL: u64 = 4 << 20;
@@ -44,6 +44,7 @@ pub fn sync_to(config: &Config, dry_run: bool) -> Result<Synced, Error> {
     security::refuse_exposed(&home, &Emitter::new(String::new(), Vec::new()))?;
     let sender = Sender {
         remote: opened.remote.as_ref(),
+        tmp: home.store_tmp(),
         store: DiskStore::new(&home),
         records: Records::new(&home),
         dry_run,
@@ -87,6 +88,8 @@ pub fn sync_to(config: &Config, dry_run: bool) -> Result<Synced, Error> {
 
 struct Sender<'a> {
     remote: &'a dyn Remote,
+    /// For what is compressed here and sent bare.
+    tmp: PathBuf,
     store: DiskStore,
     records: Records,
     dry_run: bool,
@@ -124,12 +127,9 @@ impl Sender<'_> {
                 Err(flaw) => Ok(Sent::Bad(flaw.to_string())),
             };
         }
-        if let Err(flaw) = read_object(&path, &digest, size, &mut std::io::sink()) {
-            return Ok(Sent::Bad(flaw.to_string()));
-        }
-        match File::open(&path) {
+        match open_bare(&self.store, &digest, size, &self.tmp) {
             Ok(file) => self.put(&name, Payload::File(&file, size)),
-            Err(error) => Ok(Sent::Bad(error.to_string())),
+            Err(flaw) => Ok(Sent::Bad(flaw.to_string())),
         }
     }
 

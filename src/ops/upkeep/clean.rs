@@ -2,12 +2,13 @@
 //!
 //! Only what has a name that we give goes; links are removed and never followed.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::sentence;
-use super::walk::{self, PROBE};
+use super::walk::{self, Names, PROBE};
 use crate::base::{FileError, fs};
 use crate::config::Config;
 use crate::event::Holder;
@@ -51,14 +52,20 @@ pub fn clean_cache(
         may_remove_folders: home.owns_cache(),
     };
     // Records first, so that at no time one names an object that is gone.
-    broom.done.records = broom.shelves(&[&home.records()]);
+    broom.done.records = broom.shelves(&[&home.records()], Names::Records);
     let cas = home.cache_dir().join("cas");
-    broom.done.objects = broom.shelves(&[&cas, &home.objects()]);
+    broom.done.objects = broom.shelves(&[&cas, &home.objects()], Names::Objects);
     let mut remains = broom.folder(&[&cas, &home.damaged()], is_unique);
     if home.owns_cache() {
         remains += broom.folder(&[&cas, &home.store_tmp()], is_unique);
     }
     remains += broom.folder(&[&home.records()], |name| name.starts_with(PROBE));
+    // Unless somebody is at work there.
+    if let Ok(lock) = File::open(home.recompress_lock())
+        && lock.try_lock().is_ok()
+    {
+        remains += broom.folder(&[&cas, &home.recompress()], is_unique);
+    }
     broom.done.remains = remains;
     broom.done.state = broom.folder(&[&home.states()], is_state) > 0;
     Ok(broom.done)
@@ -73,12 +80,12 @@ struct Broom {
 impl Broom {
     /// Removes what lies in the two levels of the last of `folders`, none of which may be a
     /// link; how much that was.
-    fn shelves(&mut self, folders: &[&Path]) -> usize {
+    fn shelves(&mut self, folders: &[&Path], names: Names) -> usize {
         let Some(folder) = self.real(folders) else { return 0 };
         let shelves = self.or_problem(walk::shelves(folder));
         let mut count = 0;
         for shelf in shelves.iter().filter(|shelf| shelf.is_ours()) {
-            let items = self.or_problem(shelf.items());
+            let items = self.or_problem(shelf.items(names));
             for item in items.iter().filter(|item| item.digest.is_some()) {
                 count += usize::from(self.remove(&item.path));
             }

@@ -143,7 +143,7 @@ fn cache(home: &Home) -> Result<(Status, String), FileError> {
     let records = Records::new(home);
     let (mut read, mut damaged) = (0, 0);
     'all: for shelf in walk::shelves(&folder)? {
-        for key in shelf.items()?.iter().filter_map(|item| item.digest) {
+        for key in shelf.items(walk::Names::Records)?.iter().filter_map(|item| item.digest) {
             match records.find(&key, Look::Only) {
                 Found::Record(_) => {}
                 Found::Nothing => continue,

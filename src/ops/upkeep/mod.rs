@@ -1,18 +1,21 @@
-//! Looking after the cache: verifying, cleaning and counting it, and how things stand.
+//! Looking after the cache: verifying, cleaning, counting and recompressing it, and how things
+//! stand.
 //!
 //! No task is run here, and no manifest is read.
 
 mod clean;
 mod health;
 mod machine;
+mod recompress;
 mod stats;
 mod verify;
 mod walk;
 
 pub use clean::{Cleaned, clean_cache};
 pub use health::{Check, Checks, Health, Status, health};
+pub use recompress::{Recompressed, recompress};
 pub(super) use stats::count;
-pub use stats::{CacheStats, cache_stats};
+pub use stats::{CacheStats, FormCount, cache_stats};
 pub use verify::{Fault, Flaw, Verified, verify_cache};
 
 use crate::base::FileError;

@@ -3,7 +3,7 @@
 //!
 //! A run may be at work meanwhile: what it puts there is whole, and what goes away is no fault.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::named;
-use super::walk::{self, Item};
+use super::walk::{self, Item, Names};
 use crate::base::fs::Context as _;
 use crate::base::text::shown;
 use crate::base::{Digest, FileError, clock, fs};
@@ -76,9 +76,9 @@ pub fn verify_cache(config: &Config, repair: bool) -> Result<Verified, Error> {
         damaged: home.damaged(),
         repair,
     };
-    let objects = over(&home.objects(), |item| check.object(item));
+    let objects = over(&home.objects(), Names::Objects, |item| check.object(item));
     let bad: Bad = objects.bad.iter().copied().collect();
-    let records = over(&home.records(), |item| check.record(item, &bad));
+    let records = over(&home.records(), Names::Records, |item| check.record(item, &bad));
     let mut flaws = [objects.flaws, records.flaws].concat();
     flaws.sort_unstable();
     let mut all = Verified {
@@ -120,14 +120,14 @@ impl Part {
 }
 
 /// Looks at everything below `folder`, on all cores.
-fn over(folder: &Path, look: impl Fn(&Item) -> Part + Sync) -> Part {
+fn over(folder: &Path, names: Names, look: impl Fn(&Item) -> Part + Sync) -> Part {
     let shelves = match walk::shelves(folder) {
         Ok(shelves) => shelves,
         Err(error) => return Part::flaw(unreadable(folder, &error)),
     };
     shelves
         .par_iter()
-        .map(|shelf| match shelf.items() {
+        .map(|shelf| match shelf.items(names) {
             Ok(items) => items.par_iter().map(&look).reduce(Part::default, Part::join),
             Err(error) => Part::flaw(unreadable(&shelf.path, &error)),
         })
@@ -154,7 +154,7 @@ impl Check {
     fn object(&self, item: &Item) -> Part {
         let before = identity(&item.path);
         let Some(digest) = &item.digest else { return self.stray(item, Fault::Object) };
-        match store::inspect(&item.path, digest) {
+        match store::inspect(&item.path, item.form, digest) {
             Inspected::Sound(bytes) => Part { count: 1, bytes, ..Part::default() },
             Inspected::Gone => Part::default(),
             Inspected::Unreadable(error) => {
@@ -181,16 +181,18 @@ impl Check {
             Found::Nothing => return Part::default(),
             Found::Damaged { problem, .. } => (Fault::Record, problem),
             Found::Record(record) => {
-                let is_bad = |digest: &Digest| {
-                    bad.get(digest)
-                        .is_some_and(|was| identity(&self.store.path(digest)) == Some(*was))
+                let state = |digest: &Digest, size: u64| match self.store.find(digest, size) {
+                    None => Some("not there"),
+                    Some((_, path)) => {
+                        let is = identity(&path).map(|is| (*digest, is));
+                        is.is_some_and(|is| bad.contains(&is)).then_some("damaged")
+                    }
                 };
                 let lost = named(&record)
-                    .find(|(_, digest, size)| is_bad(digest) || !self.store.has(digest, *size));
-                let Some((what, digest, _)) = lost else {
+                    .find_map(|(what, digest, size)| Some((what, digest, state(&digest, size)?)));
+                let Some((what, digest, state)) = lost else {
                     return Part { count: 1, ..Part::default() };
                 };
-                let state = if is_bad(&digest) { "damaged" } else { "not there" };
                 let problem = format!("object {} of {what} is {state}", digest.short());
                 (Fault::Dangling, problem)
             }
@@ -227,7 +229,7 @@ impl Check {
 type Identity = (u64, i64, i64);
 
 /// Damaged objects. One is not bad any more when something else has come into its place.
-type Bad = HashMap<Digest, Identity>;
+type Bad = HashSet<(Digest, Identity)>;
 
 /// None: nothing is there.
 fn identity(path: &Path) -> Option<Identity> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::fs::Context as _;
 use crate::base::{Digest, FileError};
+use crate::store::Form;
 
 /// What the name of a file begins with that a health check makes and removes.
 pub(super) const PROBE: &str = ".probe-";
@@ -26,6 +27,16 @@ pub(super) struct Item {
     pub(super) path: PathBuf,
     /// None: nothing of ours has such a name.
     pub(super) digest: Option<Digest>,
+    pub(super) form: Form,
+}
+
+/// What is asked of the names on a shelf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    /// The rest of a digest.
+    Records,
+    /// The same, and behind it the suffix of a codec.
+    Objects,
 }
 
 /// The shelves of `folder`, sorted; none where it is not there.
@@ -46,16 +57,19 @@ pub(super) fn shelves(folder: &Path) -> Result<Vec<Shelf>, FileError> {
 
 impl Shelf {
     /// What lies on it, sorted; the shelf itself where its name is not ours.
-    pub(super) fn items(&self) -> Result<Vec<Item>, FileError> {
+    pub(super) fn items(&self, names: Names) -> Result<Vec<Item>, FileError> {
         let Some(digits) = &self.digits else {
-            return Ok(vec![Item { path: self.path.clone(), digest: None }]);
+            return Ok(vec![Item { path: self.path.clone(), digest: None, form: Form::Bare }]);
         };
         let mut items: Vec<Item> = list(&self.path)?
             .into_iter()
             .map(|entry| {
                 let rest = entry.file_name().into_string().ok();
-                let digest = rest.and_then(|rest| Digest::parse(&format!("{digits}{rest}")).ok());
-                Item { path: entry.path(), digest }
+                let (digest, form) = rest
+                    .and_then(|rest| Form::parse(digits, &rest))
+                    .filter(|(_, form)| names == Names::Objects || *form == Form::Bare)
+                    .map_or((None, Form::Bare), |(digest, form)| (Some(digest), form));
+                Item { path: entry.path(), digest, form }
             })
             .collect();
         items.sort_unstable_by(|a, b| a.path.cmp(&b.path));

@@ -1,6 +1,7 @@
 //! What lies in a project's cache, and what runs and `explain` say of its keys.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -18,6 +19,13 @@ impl Project {
     pub(crate) fn object_of(&self, bytes: &[u8]) -> PathBuf {
         let hex = hex_digest(bytes);
         self.path(".reprovm/cas/objects").join(&hex[..2]).join(&hex[2..])
+    }
+
+    /// Where the object with these bytes lies in the form with this suffix.
+    pub(crate) fn packed_object(&self, bytes: &[u8], suffix: &str) -> PathBuf {
+        let mut path = self.object_of(bytes).into_os_string();
+        path.push(suffix);
+        path.into()
     }
 
     /// Where the record under a key lies.
@@ -54,9 +62,25 @@ pub(crate) fn assert_sound_objects(cache: &Path) {
     assert!(!objects.is_empty(), "no objects in {}", folder.display());
     for object in objects {
         let name = object.to_string_lossy().replace('/', "");
-        let bytes = fs::read(folder.join(&object)).expect("a readable object");
-        assert_eq!(hex_digest(&bytes), name, "an object has other bytes than its name says");
+        let bytes = bare_bytes(&folder.join(&object)).expect("a readable object");
+        let digest = name.split_once('.').map_or(&*name, |(digest, _)| digest);
+        assert_eq!(hex_digest(&bytes), digest, "an object has other bytes than its name says");
     }
+}
+
+/// What a file holds, by its suffix: bare bytes, or those of a codec.
+pub(crate) fn bare_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut bytes = Vec::new();
+    match path.extension().and_then(|suffix| suffix.to_str()) {
+        None => BufReader::new(file).read_to_end(&mut bytes),
+        Some("zst") => zstd::Decoder::new(file)?.read_to_end(&mut bytes),
+        Some("gz") => flate2::read::GzDecoder::new(file).read_to_end(&mut bytes),
+        Some("zz") => flate2::read::ZlibDecoder::new(file).read_to_end(&mut bytes),
+        Some("lz4") => lz4_flex::frame::FrameDecoder::new(file).read_to_end(&mut bytes),
+        Some(other) => panic!("{other} is no suffix of ours"),
+    }?;
+    Ok(bytes)
 }
 
 impl Run {

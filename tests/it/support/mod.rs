@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use background::{Background, wait_until};
-pub(crate) use cache::{assert_sound_objects, hex_digest};
+pub(crate) use cache::{assert_sound_objects, bare_bytes, hex_digest};
 pub(crate) use cproject::CProject;
 pub(crate) use fake::{Fake, Request, Wrong};
 pub(crate) use fuse::Fuse;
