@@ -2,6 +2,7 @@
 //! signals in, and says when what runs has to stop.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use super::attempt::Alarm;
@@ -31,6 +32,7 @@ pub(super) enum Message {
 pub struct Inbox {
     sender: Sender<Message>,
     inbox: Receiver<Message>,
+    interrupted: AtomicBool,
     _ears: Ears,
 }
 
@@ -39,7 +41,14 @@ impl Inbox {
         let (sender, inbox) = mpsc::channel();
         let ears = Ears::listen(sender.clone())
             .map_err(|source| EngineError { what: "listen for signals", source })?;
-        Ok(Self { sender, inbox, _ears: ears })
+        Ok(Self { sender, inbox, interrupted: AtomicBool::new(false), _ears: ears })
+    }
+
+    /// After the run: whether a signal has come that nobody has heard yet, or the run before was
+    /// ended by one.
+    pub fn is_interrupted(&self) -> bool {
+        let heard = self.inbox.try_iter().any(|message| matches!(message, Message::Signal(_)));
+        self.interrupted.fetch_or(heard, Ordering::Relaxed) || heard
     }
 }
 
@@ -79,6 +88,7 @@ pub fn execute(
     });
     let mut driver = Driver { worker, schedule, cancel: Cancel::new(), inbox: &inbox.inbox };
     pool.in_place_scope(|scope| driver.drive(scope, &inbox.sender));
+    inbox.interrupted.store(driver.cancel.is_raised(), Ordering::Relaxed);
     drop(pool);
     runner.finish();
     Ok(())

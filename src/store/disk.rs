@@ -7,6 +7,8 @@ use std::io::{self, Read as _, Write};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::digest::{CHUNK, read_some};
 use crate::base::fs::{self, Context as _};
@@ -22,6 +24,27 @@ pub struct DiskStore {
     objects: PathBuf,
     tmp: PathBuf,
     damaged: PathBuf,
+    added: Arc<Added>,
+}
+
+/// What was put into a cache that was not there before.
+#[derive(Debug, Default)]
+pub struct Added {
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Added {
+    /// Counts a file of so many bytes.
+    pub fn note(&self, bytes: u64) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many files, and bytes.
+    pub fn get(&self) -> (u64, u64) {
+        (self.files.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
 }
 
 /// Why an object could not be had.
@@ -38,7 +61,17 @@ pub enum FetchError {
 
 impl DiskStore {
     pub fn new(home: &Home) -> Self {
-        Self { objects: home.objects(), tmp: home.store_tmp(), damaged: home.damaged() }
+        Self {
+            objects: home.objects(),
+            tmp: home.store_tmp(),
+            damaged: home.damaged(),
+            added: Arc::default(),
+        }
+    }
+
+    /// What this store and its clones have added.
+    pub fn added(&self) -> &Added {
+        &self.added
     }
 
     /// Where the object lies, if it is there.
@@ -53,7 +86,7 @@ impl DiskStore {
     /// Keeps the bytes.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest, FileError> {
         let digest = Digest::of(bytes);
-        if self.has(&digest, bytes.len() as u64) {
+        if self.keep(&digest, bytes.len() as u64) {
             return Ok(digest);
         }
         let tmp = self.tmp.join(fs::unique_name());
@@ -82,7 +115,7 @@ impl DiskStore {
                 return Err(error.named(path, &tmp));
             }
         };
-        if self.has(&digest, total) {
+        if self.keep(&digest, total) {
             fs::remove_file(&tmp)?;
             return Ok((digest, total));
         }
@@ -93,6 +126,14 @@ impl DiskStore {
     pub fn has(&self, digest: &Digest, length: u64) -> bool {
         std::fs::symlink_metadata(self.path(digest))
             .is_ok_and(|found| found.is_file() && found.len() == length)
+    }
+
+    /// As [`DiskStore::has`], for a record that will be written: from here on it counts as new, so
+    /// that whoever collects garbage leaves it alone.
+    pub fn keep(&self, digest: &Digest, length: u64) -> bool {
+        // One of another user cannot be touched; it is there all the same.
+        let gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+        self.has(digest, length) && !fs::touch(&self.path(digest)).is_err_and(gone)
     }
 
     /// Writes the object to `out`, which is worth nothing unless this succeeds.
@@ -134,6 +175,7 @@ impl DiskStore {
         let placed = written.and_then(|digest| {
             file.set_permissions(std::fs::Permissions::from_mode(0o444)).at("protect", tmp)?;
             rename_into(tmp, &self.path(&digest))?;
+            self.added.note(file.metadata().map_or(0, |meta| meta.len()));
             Ok(digest)
         });
         if placed.is_err() {
@@ -221,6 +263,8 @@ pub(crate) fn put_aside(path: &Path, folder: &Path) {
         fs::remove_empty_dir(path);
         tracing::info!(path = %path.display(), "damaged object removed");
     } else {
+        // Its age there counts from now.
+        let _ = fs::touch(&to);
         tracing::info!(path = %path.display(), to = %to.display(), "damaged object set aside");
     }
 }

@@ -6,9 +6,13 @@
 mod disk;
 mod incoming;
 mod inspect;
+mod lease;
 pub mod remote;
+mod users;
 
-pub use disk::{DiskStore, FetchError, Flaw, read_object};
+pub use disk::{Added, DiskStore, FetchError, Flaw, read_object};
 pub(crate) use disk::{put_aside, rename_into};
 pub use incoming::{Incoming, Refused};
 pub use inspect::{Inspected, inspect};
+pub use lease::{Asked, Lease, Leases, is_held, remove_dead};
+pub use users::{User, oldest_user};

@@ -12,9 +12,11 @@ pub(in crate::cli) enum Verb {
     Explain(Explain),
     /// Say whether the cache and the machine are fit for a run
     Health,
-    /// Verify, clean or count the cache
+    /// Verify, clean or count the cache, and pin results
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Cache(CacheVerb),
+    /// Remove what is too old, too much, or of no use
+    Gc,
     /// Keep copies of the cache
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Backup(BackupVerb),
@@ -42,6 +44,20 @@ pub(in crate::cli) enum CacheVerb {
     Clean,
     /// Say how much is stored
     Stats,
+    /// Keep the newest results of tasks, whatever their age
+    Pin {
+        /// Tasks of this project; to remove, also the ids that `cache pins` prints
+        #[arg(required = true, value_name = "TASK")]
+        tasks: Vec<String>,
+        /// Keep them no longer
+        #[arg(long)]
+        remove: bool,
+        /// The file that describes the tasks [default: manifest.txt]
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+    },
+    /// Print what is pinned, by whichever project
+    Pins,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,9 @@
 
 pub(super) mod cache;
 pub(super) mod exporter;
+pub(super) mod gc;
 pub(super) mod health;
+mod pins;
 mod sync;
 
 use super::args::Cli;

@@ -50,6 +50,10 @@ pub fn clean_cache(
         done: Cleaned { dry_run, ..Cleaned::default() },
         may_remove_folders: home.owns_cache(),
     };
+    // What is counted from here on is small.
+    if !dry_run {
+        fs::remove_file(&home.size_notes())?;
+    }
     // Records first, so that at no time one names an object that is gone.
     broom.done.records = broom.shelves(&[&home.records()]);
     let cas = home.cache_dir().join("cas");
@@ -142,7 +146,7 @@ impl Broom {
 
 /// `12-3`, or something with that behind its last dot: the names of things in the making and of
 /// what was set aside.
-fn is_unique(name: &str) -> bool {
+pub(super) fn is_unique(name: &str) -> bool {
     let end = name.rsplit('.').next().unwrap_or(name);
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
     end.split_once('-').is_some_and(|(process, count)| digits(process) && digits(count))
