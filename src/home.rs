@@ -77,6 +77,11 @@ impl Home {
         self.cache.join("cas/gc.lock")
     }
 
+    /// What is being collected, until it is looked at once more.
+    pub fn going(&self) -> PathBuf {
+        self.cache.join("cas/going")
+    }
+
     /// How large the cache was when it was last counted, and what was added since.
     pub fn size_notes(&self) -> PathBuf {
         self.cache.join("cas/size")

@@ -57,7 +57,7 @@ impl Leases {
     pub fn ask(&self, key: &Digest, task: &str) -> Result<Asked, FileError> {
         let path = self.folder.join(key.hex());
         for _ in 0..TRIES {
-            let mut file = match open(&path) {
+            let file = match open(&path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     fs::create_private_dir(&self.folder)?;
@@ -65,22 +65,28 @@ impl Leases {
                 }
                 Err(error) => return Err(FileError::new("open the lease", &path, error)),
             };
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(Asked::Held(read_holder(&mut file))),
-                Err(TryLockError::Error(error)) => {
-                    return Err(FileError::new("lock", &path, error));
-                }
+            if let Some(asked) = self.claim(file, &path, task)? {
+                return Ok(asked);
             }
-            // The one who had it may have removed the file since we opened it: then the lock is on
-            // a file that nobody else will find.
-            if !is_in_place(&file, &path)? {
-                continue;
-            }
-            self.sign(&mut file, task).at("write", &path)?;
-            return Ok(Asked::Mine(Lease { path, _file: file }));
         }
         Err(FileError::new("lock", &path, io::Error::other("it goes away again and again")))
+    }
+
+    /// Locks the open file. None: it is not the one that lies there any more, since the one who had
+    /// it has removed it; nobody else would find our lock.
+    fn claim(&self, mut file: File, path: &Path, task: &str) -> Result<Option<Asked>, FileError> {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Ok(Some(Asked::Held(read_holder(&mut file))));
+            }
+            Err(TryLockError::Error(error)) => return Err(FileError::new("lock", path, error)),
+        }
+        if !is_in_place(&file, path)? {
+            return Ok(None);
+        }
+        self.sign(&mut file, task).at("write", path)?;
+        Ok(Some(Asked::Mine(Lease { path: path.to_path_buf(), _file: file })))
     }
 
     fn sign(&self, file: &mut File, task: &str) -> io::Result<()> {
@@ -186,6 +192,20 @@ mod tests {
     /// The classic race of lock files that are removed: one is opened, its holder removes it, and
     /// two have a lock of the same name.
     #[test]
+    fn a_lock_on_a_file_that_its_holder_has_removed_is_none() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (one, other) = (leases(folder.path()), leases(folder.path()));
+        let key = Digest::of(b"k");
+        let path = folder.path().join("cas/leases").join(key.hex());
+        let first = one.ask(&key, "a").expect("a lock");
+        let opened = open(&path).expect("the file");
+        drop(first);
+        let second = one.ask(&key, "a").expect("a lock");
+        let claimed = other.claim(opened, &path, "b").expect("a lock");
+        assert!(claimed.is_none(), "{claimed:?} beside {second:?}");
+    }
+
+    #[test]
     fn never_two_have_it_though_its_file_comes_and_goes() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (key, inside, most) = (Digest::of(b"k"), AtomicUsize::new(0), AtomicUsize::new(0));
@@ -194,7 +214,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     let leases = leases(folder.path());
-                    for _ in 0..300 {
+                    for _ in 0..100 {
                         if let Asked::Mine(_lease) = leases.ask(&key, "t").expect("a lock") {
                             most.fetch_max(
                                 inside.fetch_add(1, Ordering::SeqCst) + 1,

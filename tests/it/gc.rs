@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::AT_FDCWD;
+use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::mkfifo;
@@ -362,6 +363,25 @@ fn a_run_that_makes_the_cache_too_large_collects_at_its_end_and_keeps_its_own() 
     next.success().stderr_has("cache: ").stderr_has("2 records and 2 objects removed, 1.2 MiB; ");
 }
 
+/// Whoever presses Ctrl-C does not wait for a collection.
+#[test]
+fn a_run_that_is_interrupted_does_not_collect() {
+    let project = Project::new();
+    let held = "task hold {\n  cmd = touch up; sleep 60\n  inputs = b\n}\n";
+    project.manifest(&(writers(&["a", "b"], 1200) + held)).run(["manifest.txt", "a"]).success();
+    age_all(&project.path(".reprovm"), 20);
+    let args = ["--set", "max_cache_size_mb=1", "manifest.txt", "hold"];
+    let mut run = project.spawn_json(args);
+    wait_until("the task that holds", || project.exists("up"));
+    run.signal(Signal::SIGINT);
+    let run = run.wait();
+    assert!(run.code(130).events_of("gc_ran").is_empty(), "{}", run.transcript());
+    assert_eq!(records(&project).len(), 2);
+    // What it has added is known to the next one.
+    let next = project.manifest(&writers(&["c"], 1)).json(["--set", "max_cache_size_mb=1", "-q"]);
+    assert_eq!(next.success().events_of("gc_ran").len(), 1, "{}", next.transcript());
+}
+
 #[test]
 fn a_pinned_result_stays_and_the_pin_goes_with_the_task() {
     let project = Project::new();
@@ -390,7 +410,6 @@ fn a_pinned_result_stays_and_the_pin_goes_with_the_task() {
     assert_ne!(first, second);
     assert_eq!(kept(&project), [second.clone()].into());
     project.remove("a").json(["manifest.txt", "a"]).executed_nothing();
-    // Also where it comes from the cache again.
     project.run(["cache", "pin", "nothing"]).code(1).stderr_has("there is no task `nothing`");
     let removed = project.run(["cache", "pin", "--remove", "a"]);
     removed.success().stdout_has("no longer pinned: ");
@@ -472,9 +491,38 @@ fn killed_at_any_call_a_collection_leaves_a_whole_cache() {
         assert_store_is_whole(&project, &format!("call {at} of {total}"));
         project.run(args).success();
         assert_store_is_whole(&project, &format!("the collection after call {at}"));
+        assert!(!project.exists(".reprovm/cas/going"), "call {at}");
         remove_all(&project, &names);
         project.run(["manifest.txt"]).success();
         assert_eq!(project.bytes("a"), written("a", 300));
+    }
+}
+
+/// What cannot be removed is said, and the rest goes.
+#[test]
+fn an_io_error_at_any_call_of_a_collection_is_told_and_leaves_a_whole_cache() {
+    if !is_permitted() {
+        return say("SKIPPED: this machine does not permit to count system calls");
+    }
+    let args = ["gc", "--set", "max_cache_size_mb=1"];
+    let project = Project::new();
+    for round in 0..if long() > 0 { 30 } else { 5 } {
+        let names = ["a", "b", "c", "d", "e"];
+        project.manifest(&writers(&names, 300)).run(["--force", "manifest.txt"]).success();
+        age_all(&project.path(".reprovm"), 20);
+        let at = 1 + round * if long() > 0 { 1 } else { 4 };
+        let struck = watched(&project, &args, Fault::FailAt(at, libc::EIO));
+        if struck.struck.is_none() {
+            break;
+        }
+        let run = &struck.run;
+        assert!(run.signal.is_none() && [Some(0), Some(3)].contains(&run.code), "call {at}");
+        if run.code == Some(3) {
+            run.stderr_has("Input/output error");
+        }
+        assert_store_is_whole(&project, &format!("call {at}"));
+        project.run(args).success();
+        assert_store_is_whole(&project, &format!("the collection after call {at}"));
     }
 }
 

@@ -62,6 +62,7 @@ pub fn clean_cache(
     if home.owns_cache() {
         remains += broom.folder(&[&cas, &home.store_tmp()], is_unique);
     }
+    remains += broom.folder(&[&cas, &home.going()], |_| true);
     remains += broom.folder(&[&home.records()], |name| name.starts_with(PROBE));
     broom.done.remains = remains;
     broom.done.state = broom.folder(&[&home.states()], is_state) > 0;

@@ -19,7 +19,7 @@ use serde::{Serialize, Serializer};
 
 use self::choose::{Doomed, Looking};
 use self::survey::{Leftover, Objects};
-use self::sweep::{Swept, sweep};
+use self::sweep::{Aside, Swept};
 use super::sentence;
 use crate::base::fs;
 use crate::base::text::shown;
@@ -42,6 +42,9 @@ const SLACK: i64 = 3 * SECOND;
 /// What nobody names may belong to a record that is about to be written by someone who could not
 /// say that he is at work.
 const GRACE: i64 = 3600 * SECOND;
+
+/// Where so many files cannot be removed, no other can.
+const MAX_PROBLEMS: usize = 20;
 
 /// Whether to stop in the middle.
 type Stop<'a> = dyn Fn() -> bool + 'a;
@@ -185,10 +188,13 @@ pub fn collect_garbage(
 fn collect(home: &Home, rules: &Rules, dry_run: bool, stop: &Stop<'_>) -> Garbage {
     let totals = Collected { limit: rules.limit, ..Collected::default() };
     let done = Garbage { dry_run, totals, ..Garbage::default() };
-    let mut collector = Collector { home, dry_run, stop, tmp: home.store_tmp(), done };
+    let mut collector = Collector { home, dry_run, stop, aside: Aside::new(home), done };
     if let Err(error) = collector.all(rules) {
         collector.done.problems.push(sentence(&error));
         collector.done.totals.unfinished = true;
+    }
+    if !dry_run {
+        collector.aside.finish();
     }
     let mut done = collector.done;
     if !dry_run
@@ -204,7 +210,7 @@ struct Collector<'a> {
     home: &'a Home,
     dry_run: bool,
     stop: &'a Stop<'a>,
-    tmp: PathBuf,
+    aside: Aside,
     done: Garbage,
 }
 
@@ -215,6 +221,9 @@ impl Collector<'_> {
             return Err(FileError::new("collect in", &link, error));
         }
         let home = self.home;
+        if !self.dry_run {
+            self.aside.prepare()?;
+        }
         let Some(mut objects) = Objects::list(home, self.stop)? else { return self.stopped() };
         let Some(entries) = survey::records(home, self.stop)? else { return self.stopped() };
         let (records, store) = (Records::new(home), DiskStore::new(home));
@@ -231,11 +240,8 @@ impl Collector<'_> {
         let records_of = entries.iter().filter(is_pinned).map(|entry| entry.size).sum::<u64>();
         let objects_of = objects.0.iter().filter(|object| object.pinned);
         totals.pinned_bytes = records_of + objects_of.map(|object| object.size).sum::<u64>();
-        if !self.dry_run {
-            fs::create_private_dir(&self.tmp)?;
-        }
-        self.records(&doomed, &records, &mut objects)?;
-        self.objects(&looking, &objects)?;
+        self.records(&doomed, &records, &mut objects);
+        self.objects(&looking, &objects);
         self.leftovers(rules)
     }
 
@@ -244,18 +250,18 @@ impl Collector<'_> {
         Ok(())
     }
 
+    /// Whether to leave the rest as it is.
+    fn is_stopped(&mut self) -> bool {
+        let stopped = (self.stop)() || self.done.problems.len() >= MAX_PROBLEMS;
+        self.done.totals.unfinished |= stopped;
+        stopped
+    }
+
     /// Records first, so that at no time one names an object that is gone.
-    fn records(
-        &mut self,
-        doomed: &[Doomed],
-        records: &Records,
-        objects: &mut Objects,
-    ) -> Result<(), FileError> {
+    fn records(&mut self, doomed: &[Doomed], records: &Records, objects: &mut Objects) {
         for Doomed { entry, reason } in doomed {
-            let stays = (self.stop)();
-            self.done.totals.unfinished |= stays;
             let path = records.path(&entry.key);
-            if stays || !self.remove(&path, entry.time)? {
+            if self.is_stopped() || !self.remove(&path, entry.time) {
                 // It needs its objects still.
                 if let Some(record) = survey::read(records, &entry.key) {
                     objects.change(&record, |object| object.refs += 1);
@@ -265,66 +271,79 @@ impl Collector<'_> {
             self.done.totals.records += 1;
             self.went(What::Record, Name::Digest(entry.key), *reason, (entry.size, entry.time));
         }
-        Ok(())
     }
 
-    fn objects(&mut self, looking: &Looking<'_>, objects: &Objects) -> Result<(), FileError> {
+    fn objects(&mut self, looking: &Looking<'_>, objects: &Objects) {
         let folder = self.home.objects();
         for object in &objects.0 {
             let Some(reason) = looking.fate(object) else { continue };
-            if (self.stop)() {
-                return self.stopped();
+            if self.is_stopped() {
+                return;
             }
-            if self.remove(&object.path(&folder), object.time)? {
+            if self.remove(&object.path(&folder), object.time) {
                 self.done.totals.objects += 1;
                 let name = Name::Digest(object.digest);
                 self.went(What::Object, name, reason, (object.size, object.time));
             }
         }
-        Ok(())
     }
 
     /// What is neither a record nor an object.
     fn leftovers(&mut self, rules: &Rules) -> Result<(), FileError> {
-        for left in survey::unique(&self.home.store_tmp())? {
-            if rules.is_past_grace(left.time) {
-                self.leftover(left, Reason::Stale)?;
+        let mut all = Vec::new();
+        let mut add = |found: Vec<Leftover>, reason| {
+            all.extend(found.into_iter().map(|left| (left, reason)));
+        };
+        let mut stale = survey::unique(&self.home.store_tmp())?;
+        stale.retain(|left| rules.is_past_grace(left.time));
+        add(stale, Reason::Stale);
+        let mut damaged = survey::unique(&self.home.damaged())?;
+        damaged.retain(|left| rules.is_old(left.time));
+        add(damaged, Reason::Damaged);
+        add(survey::locks(self.home)?, Reason::DeadLock);
+        for (left, reason) in all {
+            if self.is_stopped() {
+                break;
             }
-        }
-        for left in survey::unique(&self.home.damaged())? {
-            if rules.is_old(left.time) {
-                self.leftover(left, Reason::Damaged)?;
-            }
-        }
-        for left in survey::locks(self.home)? {
-            let is_dead = match self.dry_run {
-                true => !store::is_held(&left.path),
-                false => store::remove_dead(&left.path)?,
-            };
-            if is_dead {
+            let gone = self.leftover(&left.path, reason);
+            if self.or_problem(gone) {
                 self.done.totals.remains += 1;
                 let of = (left.size, left.time);
-                self.went(What::Leftover, Name::Path(left.path), Reason::DeadLock, of);
+                self.went(What::Leftover, Name::Path(left.path), reason, of);
             }
         }
-        Ok(())
-    }
-
-    fn leftover(&mut self, left: Leftover, reason: Reason) -> Result<(), FileError> {
-        if !self.dry_run {
-            match left.path.symlink_metadata() {
-                Ok(meta) if meta.is_dir() => fs::remove_dir_all(&left.path)?,
-                _ => fs::remove_file(&left.path)?,
-            }
-        }
-        self.done.totals.remains += 1;
-        self.went(What::Leftover, Name::Path(left.path), reason, (left.size, left.time));
         Ok(())
     }
 
     /// Whether it is gone, or would be.
-    fn remove(&mut self, path: &Path, time: i64) -> Result<bool, FileError> {
-        Ok(self.dry_run || sweep(path, time, &self.tmp)? == Swept::Gone)
+    fn leftover(&self, path: &Path, reason: Reason) -> Result<bool, FileError> {
+        if reason == Reason::DeadLock {
+            return if self.dry_run { Ok(!store::is_held(path)) } else { store::remove_dead(path) };
+        }
+        if !self.dry_run {
+            match path.symlink_metadata() {
+                Ok(meta) if meta.is_dir() => fs::remove_dir_all(path)?,
+                _ => fs::remove_file(path)?,
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether it is gone, or would be.
+    fn remove(&mut self, path: &Path, time: i64) -> bool {
+        let gone = match self.dry_run {
+            true => Ok(Swept::Gone),
+            false => self.aside.sweep(path, time),
+        };
+        self.or_problem(gone.map(|swept| swept == Swept::Gone))
+    }
+
+    /// What cannot be removed stays, and the others go.
+    fn or_problem(&mut self, gone: Result<bool, FileError>) -> bool {
+        gone.unwrap_or_else(|error| {
+            self.done.problems.push(sentence(&error));
+            false
+        })
     }
 
     fn went(&mut self, what: What, name: Name, reason: Reason, (bytes, time_ns): (u64, i64)) {
@@ -349,6 +368,7 @@ fn linked_folder(home: &Home) -> Option<PathBuf> {
         home.damaged(),
         home.leases(),
         home.users(),
+        home.going(),
     ];
     folders.into_iter().find(|folder| folder.is_symlink())
 }

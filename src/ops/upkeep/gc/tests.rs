@@ -94,9 +94,9 @@ fn age(path: &Path, hours: u64) {
 /// a record, while it is collected.
 #[test]
 fn what_is_put_while_it_is_collected_is_there_when_its_record_is() {
-    const OBJECTS: usize = 40;
+    const OBJECTS: usize = 32;
     let mut removed = 0;
-    for round in 0..6 {
+    for round in 0..4 {
         let cache = Cache::new();
         let all: Vec<Vec<u8>> = (0..OBJECTS).map(|i| format!("{round} {i}").into_bytes()).collect();
         for (number, bytes) in all.iter().enumerate() {
@@ -147,12 +147,34 @@ fn what_is_used_after_it_was_looked_at_stays() {
     age(&path, 100);
     let seen = fs::modified_ns(&path).expect("a time");
     cache.records.used(&key, seen + 1);
-    assert_eq!(sweep(&path, seen, &cache.home.store_tmp()).expect("a removal"), Swept::Kept);
+    let aside = Aside::new(&cache.home);
+    aside.prepare().expect("a folder");
+    assert_eq!(aside.sweep(&path, seen).expect("a removal"), Swept::Kept);
     cache.records.load(&key).expect("the record");
     let now = fs::modified_ns(&path).expect("a time");
-    assert_eq!(sweep(&path, now, &cache.home.store_tmp()).expect("a removal"), Swept::Gone);
-    assert_eq!(sweep(&path, now, &cache.home.store_tmp()).expect("a removal"), Swept::Kept);
-    assert!(fs::names(&cache.home.store_tmp()).expect("the folder").is_empty());
+    assert_eq!(aside.sweep(&path, now).expect("a removal"), Swept::Gone);
+    assert_eq!(aside.sweep(&path, now).expect("a removal"), Swept::Kept);
+    assert!(fs::names(&cache.home.going()).expect("the folder").is_empty());
+}
+
+/// One that is killed between the two may have moved something that is needed.
+#[test]
+fn what_a_dead_collection_has_moved_aside_comes_back() {
+    let cache = Cache::new();
+    let digest = cache.put(b"x");
+    let key = cache.record("c", b"x");
+    let aside = Aside::new(&cache.home);
+    aside.prepare().expect("a folder");
+    for (path, name) in [
+        (cache.store.path(&digest), format!("object-{}", digest.hex())),
+        (cache.records.path(&key), format!("record-{}", key.hex())),
+    ] {
+        fs::rename(&path, &cache.home.going().join(name)).expect("a move");
+    }
+    cache.collect(&cache.rules(None, 10));
+    assert_eq!(cache.records.keys().expect("the keys"), [key]);
+    cache.assert_no_record_dangles();
+    assert!(!cache.home.going().exists());
 }
 
 #[test]
