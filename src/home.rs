@@ -76,6 +76,36 @@ impl Home {
         self.cache.join("cache")
     }
 
+    /// A file for each key that is being executed, where others share the cache.
+    pub fn leases(&self) -> PathBuf {
+        self.cache.join("cas/leases")
+    }
+
+    /// A file for each run that is at work with the cache.
+    pub fn users(&self) -> PathBuf {
+        self.cache.join("cas/users")
+    }
+
+    /// Held alone by whoever collects garbage, together by those who read the whole cache.
+    pub fn gc_lock(&self) -> PathBuf {
+        self.cache.join("cas/gc.lock")
+    }
+
+    /// What is being collected, until it is looked at once more.
+    pub fn going(&self) -> PathBuf {
+        self.cache.join("cas/going")
+    }
+
+    /// How large the cache was when it was last counted, and what was added since.
+    pub fn size_notes(&self) -> PathBuf {
+        self.cache.join("cas/size")
+    }
+
+    /// What is kept whatever its age.
+    pub fn pins(&self) -> PathBuf {
+        self.cache.join("cas/pins")
+    }
+
     /// Files of the project in the making.
     pub fn stage(&self) -> PathBuf {
         self.root.join("stage")

@@ -7,13 +7,18 @@ use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt, PermissionsExt};
 use std::panic::Location;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::clock::Stopwatch;
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
+
+use super::clock::{self, Stopwatch};
 use super::text;
 
 pub mod beneath;
@@ -169,10 +174,24 @@ pub fn open_append(path: &Path) -> Result<File, FileError> {
         .at("open", path)
 }
 
-/// A name that no other thread or process uses: process and a counter.
+/// A name that no other thread or process uses: process and a counter. The counter begins with the
+/// time, since a process in another container, or after this one, may have the same number.
 pub fn unique_name() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    static NEXT: OnceLock<AtomicU64> = OnceLock::new();
+    let next = NEXT.get_or_init(|| AtomicU64::new(clock::now_ns().unsigned_abs()));
+    format!("{}-{}", std::process::id(), next.fetch_add(1, Ordering::Relaxed))
+}
+
+/// When what lies at the path was last written, in nanoseconds since 1970; a link counts itself.
+pub fn modified_ns(path: &Path) -> Option<i64> {
+    let meta = path.symlink_metadata().ok()?;
+    Some(meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()))
+}
+
+/// Sets the times of what lies at the path to now, a link not followed.
+pub fn touch(path: &Path) -> io::Result<()> {
+    let now = TimeSpec::UTIME_NOW;
+    utimensat(AT_FDCWD, path, &now, &now, UtimensatFlags::NoFollowSymlink).map_err(io::Error::from)
 }
 
 /// Replaces `path` by `bytes` in one step: after a crash it holds the old or the new, whole.

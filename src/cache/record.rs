@@ -2,14 +2,16 @@
 //! by. `docs/on-disk-format.md` describes the form.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::bytes::{Reader, Writer};
 use super::recipe::Recipe;
 use crate::base::{Digest, FileError, Kind, RelPath, fs};
 use crate::event::Usage;
 use crate::home::{self, Home};
-use crate::store;
+use crate::store::{self, Added};
 
 const MAGIC: &[u8; 8] = b"rvmrec\0\x01";
 /// More than any real record, less than could hurt.
@@ -145,6 +147,7 @@ pub struct Records {
     folder: PathBuf,
     tmp: PathBuf,
     damaged: PathBuf,
+    added: Arc<Added>,
 }
 
 /// What lies under a key.
@@ -161,11 +164,36 @@ pub enum Found {
 
 impl Records {
     pub fn new(home: &Home) -> Self {
-        Self { folder: home.records(), tmp: home.store_tmp(), damaged: home.damaged() }
+        Self {
+            folder: home.records(),
+            tmp: home.store_tmp(),
+            damaged: home.damaged(),
+            added: Arc::default(),
+        }
+    }
+
+    /// What was put here by this value and its clones.
+    pub fn added(&self) -> &Added {
+        &self.added
     }
 
     pub fn path(&self, key: &Digest) -> PathBuf {
         home::object_in(&self.folder, key)
+    }
+
+    /// What tells what lies under a key from what lay there before; none: nothing does.
+    pub fn stamp(&self, key: &Digest) -> Option<(u64, i64, i64)> {
+        let meta = self.path(key).symlink_metadata().ok()?;
+        Some((meta.ino(), meta.ctime(), meta.ctime_nsec()))
+    }
+
+    /// Notes that a record was used, unless its time says so already: it is from `since` or later.
+    /// Best effort: in a cache that cannot be written nothing is collected either.
+    pub fn used(&self, key: &Digest, since: i64) {
+        let path = self.path(key);
+        if fs::modified_ns(&path).is_some_and(|time| time < since) {
+            let _ = fs::touch(&path);
+        }
     }
 
     /// The keys that have a record, sorted.
@@ -208,12 +236,14 @@ impl Records {
     /// Keeps a record; one that is there already is replaced.
     pub fn put(&self, key: &Digest, record: &Record) -> Result<(), FileError> {
         let tmp = self.tmp.join(fs::unique_name());
+        let bytes = record.to_bytes();
         let placed = fs::create_new(&tmp)
             .and_then(|mut file| {
                 use std::io::Write as _;
-                file.write_all(&record.to_bytes()).map_err(|e| FileError::new("write", &tmp, e))
+                file.write_all(&bytes).map_err(|e| FileError::new("write", &tmp, e))
             })
-            .and_then(|()| store::rename_into(&tmp, &self.path(key)));
+            .and_then(|()| store::rename_into(&tmp, &self.path(key)))
+            .inspect(|()| self.added.note(bytes.len() as u64));
         if placed.is_err() {
             let _ = fs::remove_file(&tmp);
         }

@@ -41,6 +41,10 @@ pub(super) fn render(error: &Error, paint: Paint) -> String {
             };
             plain(&chain(error), &[help], paint)
         }
+        Error::NotPinned { .. } => {
+            let help = "`reprovm cache pins` prints what is pinned, each with its id";
+            plain(&chain(error), &[help.to_owned()], paint)
+        }
         _ => plain(&chain(error), &[], paint),
     }
 }

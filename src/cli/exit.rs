@@ -36,7 +36,9 @@ pub(super) fn of_error(error: &Error) -> Code {
         Error::Manifest(_) => Code::ParseError,
         Error::Cycle(_) => Code::CycleDetected,
         Error::Config(_) => Code::ConfigError,
-        Error::UnknownTarget { .. } | Error::Nested { .. } => Code::InvalidArg,
+        Error::UnknownTarget { .. } | Error::Nested { .. } | Error::NotPinned { .. } => {
+            Code::InvalidArg
+        }
         Error::Busy { .. } => Code::Timeout,
         Error::Dangerous(_) | Error::Exposed { .. } => Code::PermissionDenied,
         Error::File(error) => of_io(&error.source),

@@ -196,6 +196,7 @@ fn dispatch(cli: &Cli, call: &Call) -> Result<u8, Failure> {
         // They need no settings, and were answered before those were read.
         Some(Verb::Completions { .. } | Verb::Man) => Ok(Code::Success as u8),
         Some(Verb::Health) => upkeep::health::run(&cli.flags, call),
+        Some(Verb::Gc) => upkeep::gc::run(&cli.flags, call),
         Some(Verb::Cache(verb)) => upkeep::cache::run(verb, &cli.flags, call),
         None => upkeep::run(cli, call).map_err(|failure| suggest_verb(failure, cli)),
     }

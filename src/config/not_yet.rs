@@ -5,8 +5,6 @@ use super::declare::Setting;
 
 /// `section.*`, or `section.key`.
 const NOT_YET: &[&str] = &[
-    "cache.max_cache_size_mb",
-    "cache.cache_ttl_hours",
     "performance.enable_profiling",
     "security.enable_sandboxing",
     "rate_limiting.max_cpu_percent",

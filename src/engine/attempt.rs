@@ -49,7 +49,7 @@ impl Alarm {
     }
 
     /// Waits so long; false where the alarm rang.
-    fn wait(&self, time: Duration) -> bool {
+    pub(super) fn wait(&self, time: Duration) -> bool {
         let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
         let (rung, _) = self
             .bell

@@ -2,6 +2,7 @@
 //! and says when what runs has to stop.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -33,6 +34,7 @@ pub(super) enum Message {
 pub struct Inbox {
     sender: Sender<Message>,
     inbox: Receiver<Message>,
+    interrupted: AtomicBool,
     _ears: Ears,
 }
 
@@ -41,7 +43,14 @@ impl Inbox {
         let (sender, inbox) = mpsc::channel();
         let ears = Ears::listen(sender.clone())
             .map_err(|source| EngineError { what: "listen for signals", source })?;
-        Ok(Self { sender, inbox, _ears: ears })
+        Ok(Self { sender, inbox, interrupted: AtomicBool::new(false), _ears: ears })
+    }
+
+    /// After the run: whether a signal has come that nobody has heard yet, or the run before was
+    /// ended by one.
+    pub fn is_interrupted(&self) -> bool {
+        let heard = self.inbox.try_iter().any(|message| matches!(message, Message::Signal(_)));
+        self.interrupted.fetch_or(heard, Ordering::Relaxed) || heard
     }
 }
 
@@ -80,7 +89,9 @@ pub fn execute(
         fail_fast: bench.options.fail_fast,
     });
     let turns = Turns { worker, schedule: Mutex::new(schedule), to_loop: &inbox.sender };
-    pool.in_place_scope(|scope| drive(scope, &turns, &inbox.inbox));
+    let mut cancel = Cancel::new();
+    pool.in_place_scope(|scope| drive(scope, &turns, &mut cancel, &inbox.inbox));
+    inbox.interrupted.store(cancel.is_raised(), Ordering::Relaxed);
     drop(pool);
     runner.finish();
     Ok(())
@@ -115,14 +126,18 @@ fn expect(bench: &Bench<'_>, open: &[bool], earlier: &[Option<u64>]) {
 
 /// The loop: starts what is ready at first, then sees to signals and to what is due, until all is
 /// over. The threads of the pool take turns with the schedule themselves.
-fn drive<'a>(scope: &rayon::Scope<'a>, turns: &'a Turns<'a>, inbox: &Receiver<Message>) {
+fn drive<'a>(
+    scope: &rayon::Scope<'a>,
+    turns: &'a Turns<'a>,
+    cancel: &mut Cancel,
+    inbox: &Receiver<Message>,
+) {
     // The scope waits for its threads also where this one panics.
     let _end_all = EndAll(turns);
     turns.begin(scope);
-    let mut cancel = Cancel::new();
     while !turns.schedule().is_done() {
         match hear(turns.worker.runner, inbox) {
-            Some(Message::Signal(signal)) => turns.signalled(signal, &mut cancel),
+            Some(Message::Signal(signal)) => turns.signalled(signal, cancel),
             // The panic goes on in this thread when the others are done.
             Some(Message::Crashed) => return turns.crashed(),
             Some(Message::Over) | None => {}

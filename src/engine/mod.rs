@@ -13,6 +13,7 @@ pub mod schedule;
 mod settle;
 mod signals;
 mod task;
+mod turn;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use crate::event::Emitter;
 use crate::graph::{Graph, TaskId};
 use crate::home::Home;
 use crate::manifest::{Manifest, Task};
-use crate::store::DiskStore;
+use crate::store::{DiskStore, Leases};
 
 pub use drive::{Inbox, execute};
 pub use dry::{Fate, Forecast, dry_run, forecast, foresee};
@@ -83,6 +84,10 @@ pub struct Bench<'a> {
     pub state: &'a State,
     pub store: &'a DiskStore,
     pub records: &'a Records,
+    /// Where others share the cache.
+    pub leases: Option<&'a Leases>,
+    /// When the run began, in nanoseconds since 1970.
+    pub began_ns: i64,
     pub environment: &'a Environment,
     pub emitter: &'a Emitter,
     /// The result of each task that is settled.

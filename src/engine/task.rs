@@ -6,6 +6,7 @@ use super::lookup::{Lookup, Restored, chain};
 use super::refusal::{input_failure, output_failure};
 use super::schedule::End;
 use super::settle::group_result;
+use super::turn::Turn;
 use crate::base::{Digest, FileError, Kind, clock};
 use crate::cache::files::{Entry, FileId, Since};
 use crate::cache::inputs::{self, Effort, InputError, Member, Tools};
@@ -38,6 +39,19 @@ struct Job<'a> {
     reasons: Vec<MissReason>,
 }
 
+/// What came of looking for a result.
+enum Looked {
+    UpToDate,
+    Restored {
+        record: Box<Record>,
+        restored: Restored,
+    },
+    Blocked(Failure),
+    Cancelled,
+    /// It is not there, and it is our turn to make it.
+    Miss(Turn),
+}
+
 impl Worker<'_> {
     /// The task from its readiness to its end; everything is told by events.
     pub(super) fn perform(&self, id: TaskId, slot: usize) -> End {
@@ -56,8 +70,8 @@ impl Worker<'_> {
                 return self.end(task, Outcome::Failed { failure }, Usage::default(), Vec::new());
             }
         };
-        match bench.lookup(task, &job.recipe, &job.key, &job.row) {
-            Lookup::UpToDate => {
+        match self.look(&mut job) {
+            Looked::UpToDate => {
                 bench.results.set(id, job.row.result);
                 bench.replay_key(&task.name, &job.key);
                 bench.emitter.emit(Event::CacheHit {
@@ -70,15 +84,44 @@ impl Worker<'_> {
                 });
                 self.end(task, Outcome::UpToDate, Usage::default(), Vec::new())
             }
-            Lookup::Restored { record, restored } => self.hit(&job, &record, restored),
-            Lookup::Blocked(failure) => {
+            Looked::Restored { record, restored } => self.hit(&job, &record, restored),
+            Looked::Blocked(failure) => {
                 self.end_job(&job, Outcome::Failed { failure }, Usage::default())
             }
-            Lookup::Miss(reasons) => {
+            Looked::Cancelled => self.end_job(&job, Outcome::Cancelled, Usage::default()),
+            Looked::Miss(turn) => {
+                let end = self.miss(&job, slot);
+                // Until the record is there: who waits for it finds it.
+                drop(turn);
+                end
+            }
+        }
+    }
+
+    /// Looks for the result until it is found, or it is this run's turn to make it.
+    fn look(&self, job: &mut Job<'_>) -> Looked {
+        let bench = self.bench;
+        loop {
+            let stamp = bench.leases.and_then(|_| bench.records.stamp(&job.key));
+            let reasons = match bench.lookup(job.task, &job.recipe, &job.key, &job.row) {
+                Lookup::UpToDate => return Looked::UpToDate,
+                Lookup::Restored { record, restored } => {
+                    bench.records.used(&job.key, bench.began_ns);
+                    return Looked::Restored { record, restored };
+                }
+                Lookup::Blocked(failure) => return Looked::Blocked(failure),
+                Lookup::Miss(reasons) => reasons,
+            };
+            // A restore that failed half-way has noted what it may have left.
+            job.row = bench.state.row(&job.task.name).unwrap_or_default();
+            let turn = match self.turn(job.task, &job.key) {
+                Turn::Cancelled => return Looked::Cancelled,
+                turn => turn,
+            };
+            // Whoever had the turn before may have left a result.
+            if bench.leases.is_none() || bench.records.stamp(&job.key) == stamp {
                 job.reasons = reasons;
-                // A restore that failed half-way has noted what it may have left.
-                job.row = bench.state.row(&task.name).unwrap_or_default();
-                self.miss(&job, slot)
+                return Looked::Miss(turn);
             }
         }
     }

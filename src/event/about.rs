@@ -13,6 +13,7 @@ impl Event {
             Self::TaskQueued { .. } => "task_queued",
             Self::CacheHit { .. } => "cache_hit",
             Self::CacheMiss { .. } => "cache_miss",
+            Self::TaskWaits { .. } => "task_waits",
             Self::TaskStarted { .. } => "task_started",
             Self::TaskOutput { .. } => "task_output",
             Self::TaskRetrying { .. } => "task_retrying",
@@ -22,6 +23,7 @@ impl Event {
             Self::TaskNotReproducible { .. } => "task_not_reproducible",
             Self::CacheDamaged { .. } => "cache_damaged",
             Self::CacheDegraded { .. } => "cache_degraded",
+            Self::GcRan { .. } => "gc_ran",
             Self::SharedFileSystem { .. } => "shared_file_system",
             Self::SecurityViolation { .. } => "security_violation",
             Self::AccessDenied { .. } => "access_denied",
@@ -38,6 +40,7 @@ impl Event {
             Self::TaskQueued { task }
             | Self::CacheHit { task, .. }
             | Self::CacheMiss { task, .. }
+            | Self::TaskWaits { task, .. }
             | Self::TaskStarted { task, .. }
             | Self::TaskOutput { task, .. }
             | Self::TaskRetrying { task, .. }
@@ -52,6 +55,7 @@ impl Event {
             | Self::TasksExpected { .. }
             | Self::CacheDamaged { .. }
             | Self::CacheDegraded { .. }
+            | Self::GcRan { .. }
             | Self::SharedFileSystem { .. }
             | Self::AccessDenied { .. }
             | Self::CancelRequested { .. }
@@ -64,6 +68,8 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Digest;
+    use crate::event::Collected;
 
     #[test]
     fn the_name_is_that_of_json() {
@@ -72,6 +78,8 @@ mod tests {
             Event::TaskQueued { task: task.clone() },
             Event::TasksUpToDate { count: 1, saved_ms: 0 },
             Event::CacheDegraded { problem: String::new() },
+            Event::GcRan { collected: Collected::default() },
+            Event::TaskWaits { task: task.clone(), key: Digest::of(b""), holder: None },
             Event::TaskNotSaved { task: task.clone(), changes: Vec::new() },
             Event::SharedFileSystem { cache: None, workspace: None },
             Event::WorkspaceBusy { holder: None },

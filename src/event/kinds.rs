@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::held::HeldFile;
 use super::reasons::{Failure, InputChange, MissReason, SkipReason};
 use super::security::{Access, Violation};
+use super::sharing::{Collected, LeaseHolder};
 use super::summary::Summary;
 use crate::base::{Digest, TaskName};
 
@@ -62,6 +63,13 @@ pub enum Event {
         key: Digest,
         reasons: Vec<MissReason>,
     },
+    /// Another run that shares the cache executes the same key, the holder's if it says so; this
+    /// one waits for its result.
+    TaskWaits {
+        task: TaskName,
+        key: Digest,
+        holder: Option<LeaseHolder>,
+    },
     TaskStarted {
         task: TaskName,
         attempt: u32,
@@ -112,6 +120,10 @@ pub enum Event {
     /// The cache could not be written; results stand but are not saved.
     CacheDegraded {
         problem: String,
+    },
+    /// The cache was made smaller at the end of the run.
+    GcRan {
+        collected: Collected,
     },
     /// Folders of ours lie where the file system does not promise all that we build on; the run
     /// goes on. Each with what the file system is called.

@@ -54,10 +54,12 @@ impl Tally {
             Event::RunFinished { summary } => self.sum = summary.clone(),
             Event::TasksExpected { .. }
             | Event::TaskQueued { .. }
+            | Event::TaskWaits { .. }
             | Event::TaskStarted { .. }
             | Event::TaskOutput { .. }
             | Event::TaskNotSaved { .. }
             | Event::TaskNotReproducible { .. }
+            | Event::GcRan { .. }
             | Event::SharedFileSystem { .. }
             | Event::SecurityViolation { .. }
             | Event::WorkspaceBusy { .. } => {}

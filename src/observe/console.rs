@@ -13,7 +13,8 @@ use super::words;
 use crate::base::text::{count, shown};
 use crate::base::{Digest, TaskName};
 use crate::event::{
-    Event, Failure, MissReason, Observer, Outcome, Output, SkipReason, Stamped, Summary, Usage,
+    Collected, Event, Failure, MissReason, Observer, Outcome, Output, SkipReason, Stamped, Summary,
+    Usage,
 };
 
 /// How many reasons a line shows, and how many skipped tasks a run, unless all are asked for.
@@ -339,6 +340,15 @@ impl<W: Write> Console<W> {
         self.line(&self.paint.bold(&text))
     }
 
+    /// What went is said where something did; what could not go, also to those who want quiet.
+    fn collected(&mut self, collected: &Collected) -> Shown {
+        if collected.files() > 0 && !self.is_quiet() {
+            self.last = None;
+            self.line(&format!("cache: {}", words::collected(collected)))?;
+        }
+        words::not_collected(collected).map_or(Ok(()), |problem| self.warn(problem))
+    }
+
     fn limit(&self) -> usize {
         if self.is_verbose() { usize::MAX } else { MAX_REASONS }
     }
@@ -381,6 +391,9 @@ impl<W: Write + Send> Observer for Console<W> {
                 self.open.entry(task.clone()).or_default().key = Some(*key);
                 Ok(())
             }
+            Event::TaskWaits { task, holder, .. } => {
+                self.settle(Mark::Pending, task, &words::waits(holder.as_ref()))
+            }
             Event::TaskStarted { task, command, .. } => self.started(task, command),
             Event::TaskOutput { task, output, replayed } => self.output(task, output, *replayed),
             Event::TaskRetrying { task, delay_ms, because, .. } => {
@@ -402,6 +415,7 @@ impl<W: Write + Send> Observer for Console<W> {
                 self.warn(words::damage(what, path, problem))
             }
             Event::CacheDegraded { problem } => self.warn(words::degraded(problem)),
+            Event::GcRan { collected } => self.collected(collected),
             Event::SharedFileSystem { cache, workspace } => {
                 self.warn(words::shared_file_system(cache.as_ref(), workspace.as_ref()))
             }

@@ -1,5 +1,7 @@
 //! The one place where reasons, failures and outcomes become words.
 
+mod sharing;
+
 use crate::base::size::ByteSize;
 use crate::base::text::{count, shown};
 use crate::base::{Kind, TaskName};
@@ -7,6 +9,8 @@ use crate::event::{
     Danger, Failure, FolderOn, HitSource, Holder, InputChange, MissReason, SkipReason, Usage,
     Violation,
 };
+
+pub use sharing::{collected, lease_holder, not_collected, waits};
 
 /// Longer values of variables are left out of a task's line.
 const MAX_VALUE: usize = 40;

@@ -10,17 +10,18 @@ use super::figures;
 use super::project::Project;
 use super::security;
 use super::types::{BuildOptions, Error, Report};
+use super::upkeep;
 use crate::base::clock;
 use crate::base::fs::shared::shared_file_system;
 use crate::base::{Diagnostic, Digest};
 use crate::cache::record::Records;
 use crate::cache::state::State;
-use crate::config::Wait;
+use crate::config::{Cache, Wait};
 use crate::engine::{self, Bench, Inbox, Options, Results, Settled};
 use crate::event::{Emitter, Event, FolderOn, Holder, Observer};
 use crate::exec::Runner;
 use crate::home::{self, Home, Lock, LockError};
-use crate::store::{DiskStore, Packing};
+use crate::store::{DiskStore, Leases, Packing, User};
 
 /// What a run has in hand when it begins.
 pub(super) struct Ready {
@@ -86,6 +87,7 @@ impl Project {
         let plan = self.plan(&needed);
         let packing = Packing::of(&options.config.compression);
         let (store, records) = (DiskStore::new(&home).packing(packing), Records::new(&home));
+        let leases = leases(&home, options);
         let bench = Bench {
             plan,
             options: engine_options(options),
@@ -93,6 +95,8 @@ impl Project {
             state: &state,
             store: &store,
             records: &records,
+            leases: leases.as_ref(),
+            began_ns: clock::now_ns(),
             environment: &options.environment,
             emitter,
             results: Results::new(self.graph.len()),
@@ -105,11 +109,8 @@ impl Project {
         bench.replay_settled(&settled);
         self.tell_dangers(&bench, &settled);
         // Until the state is saved.
-        let _inbox = match means {
-            Some((runner, inbox)) => {
-                run(&bench, &settled, runner, &inbox)?;
-                Some(inbox)
-            }
+        let at_work = match means {
+            Some((runner, inbox)) => Some((run(&bench, &settled, runner, &inbox)?, inbox)),
             None => {
                 if options.dry_run {
                     engine::dry_run(&bench, &settled);
@@ -132,6 +133,9 @@ impl Project {
                 }
             }
         }
+        if let Some((_user, inbox)) = &at_work {
+            self.look_after_cache(&bench, &options.config.cache, inbox);
+        }
         let summary = emitter.summary(self.watch.elapsed());
         emitter.emit(Event::RunFinished { summary: summary.clone() });
         if !options.dry_run {
@@ -139,6 +143,18 @@ impl Project {
         }
         problems.extend(emitter.finish());
         Ok(Report { summary, problems })
+    }
+
+    /// After a run: pins go with what it has made, and the cache becomes smaller where the run may
+    /// have made it too large.
+    fn look_after_cache(&self, bench: &Bench<'_>, settings: &Cache, inbox: &Inbox) {
+        upkeep::follow_pins(bench.home, &self.path, bench.state);
+        let bytes = bench.store.added().get().1 + bench.records.added().get().1;
+        let interrupted = || inbox.is_interrupted();
+        let ran = upkeep::collect_after_run(bench.home, settings, bytes, &interrupted);
+        if let Some(collected) = ran {
+            bench.emitter.emit(Event::GcRan { collected });
+        }
     }
 
     /// The state with all its files looked at: as it was read ahead, if that still holds.
@@ -246,6 +262,12 @@ fn lock(home: &Home, options: &BuildOptions, emitter: &Emitter) -> Result<Option
     lock.map(Some).inspect_err(|error| security::tell_refused(error, emitter))
 }
 
+/// Who else may execute the keys of this run: nobody in the cache of a workspace that is locked.
+fn leases(home: &Home, options: &BuildOptions) -> Option<Leases> {
+    let project = std::env::current_dir().unwrap_or_default();
+    (!home.owns_cache() && !options.dry_run).then(|| Leases::new(home, &project))
+}
+
 /// What runs commands, and what hears of their ends and of signals.
 fn means(bench: &Bench<'_>) -> Result<(Runner, Inbox), Error> {
     let inbox = Inbox::open().map_err(engine_error)?;
@@ -259,14 +281,29 @@ fn engine_error(error: engine::EngineError) -> Error {
     Error::System { what: error.what.to_owned(), source: error.source }
 }
 
-fn run(bench: &Bench<'_>, settled: &Settled, runner: Runner, inbox: &Inbox) -> Result<(), Error> {
+/// Runs what must run. The run is known to be at work until what is returned is dropped.
+fn run(
+    bench: &Bench<'_>,
+    settled: &Settled,
+    runner: Runner,
+    inbox: &Inbox,
+) -> Result<Option<User>, Error> {
+    let is_new = !bench.home.records().is_dir();
     bench.home.prepare().map_err(|error| {
         security::tell_denied(&error, bench.emitter);
         cache_error(bench.home.cache_dir(), &error)
     })?;
+    if is_new {
+        upkeep::note_new_cache(bench.home);
+    }
+    // Where it cannot be known, what this run puts there is protected by its age alone.
+    let user = User::enter(bench.home)
+        .inspect_err(|error| tracing::info!(%error, source = %error.source, "run is not known"))
+        .ok();
     bench.home.sweep();
     bench.emitter.go_async();
-    engine::execute(bench, settled, runner, inbox).map_err(engine_error)
+    engine::execute(bench, settled, runner, inbox).map_err(engine_error)?;
+    Ok(user)
 }
 
 fn cache_error(cache: &Path, error: &crate::base::FileError) -> Error {

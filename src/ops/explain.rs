@@ -29,6 +29,8 @@ impl Project {
             state: &state,
             store: &store,
             records: &records,
+            leases: None,
+            began_ns: 0,
             environment: &options.environment,
             emitter: &emitter,
             results: Results::new(self.graph.len()),

@@ -25,8 +25,9 @@ pub use settings::load_settings;
 pub use sync::{Direction, LeftOut, Refused, Synced, may_sync_to, sync_to};
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};
 pub use upkeep::{
-    CacheStats, Check, Checks, Cleaned, Fault, Flaw, FormCount, Health, Recompressed, Status,
-    Verified, cache_stats, clean_cache, health, recompress, verify_cache,
+    CacheStats, Check, Checks, Cleaned, Fault, Flaw, FormCount, Garbage, Gone, Health, Name, Pin,
+    Reason, Recompressed, Status, Verified, What, cache_stats, clean_cache, collect_garbage,
+    health, pins, recompress, unpin, verify_cache,
 };
 
 /// Where the report of a crash at this time belongs, in the project that the process stands in.

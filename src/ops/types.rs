@@ -128,6 +128,9 @@ pub enum Error {
     /// Another run has the workspace, and did not end in time.
     #[error("another run is at work in this project")]
     Busy { holder: Option<Holder> },
+    /// Neither a pinned task of this project nor the id of a pin.
+    #[error("`{name}` is not pinned")]
+    NotPinned { name: String },
     #[error(transparent)]
     Backup(#[from] BackupError),
     /// The remote store could not be asked, or did not take what it was sent.

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::form::{self, Form};
@@ -28,6 +29,27 @@ pub struct DiskStore {
     mark: PathBuf,
     /// Whether anything here may be compressed; asked once.
     is_marked: Arc<OnceLock<bool>>,
+    added: Arc<Added>,
+}
+
+/// What was put into a cache that was not there before.
+#[derive(Debug, Default)]
+pub struct Added {
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Added {
+    /// Counts a file of so many bytes.
+    pub fn note(&self, bytes: u64) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many files, and bytes.
+    pub fn get(&self) -> (u64, u64) {
+        (self.files.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
 }
 
 /// Why an object could not be had.
@@ -52,7 +74,13 @@ impl DiskStore {
             packing: Packing::BARE,
             mark: home.compressed(),
             is_marked: Arc::default(),
+            added: Arc::default(),
         }
+    }
+
+    /// What this store and its clones have added.
+    pub fn added(&self) -> &Added {
+        &self.added
     }
 
     /// The same, but new objects are kept so. What is there is read whatever its form is.
@@ -69,15 +97,20 @@ impl DiskStore {
         });
     }
 
-    /// Whether the object need not be stored. Where nothing was ever compressed, and is not now,
-    /// only the bare form is looked for: this is asked before all that is stored.
-    fn is_kept(&self, digest: &Digest, length: u64) -> bool {
+    /// Whether the object need not be stored, for a record that will be written: from here on it
+    /// counts as new, so that whoever collects garbage leaves it alone. Where nothing was ever
+    /// compressed, and is not now, only the bare form is looked for: this is asked before all that
+    /// is stored.
+    pub fn keep(&self, digest: &Digest, length: u64) -> bool {
         let may_be_packed = self.packing.form() != Form::Bare
             || *self.is_marked.get_or_init(|| self.mark.symlink_metadata().is_ok());
-        match may_be_packed {
-            true => self.has(digest, length),
-            false => form::seems(Form::Bare, &self.path(digest), length),
-        }
+        let found = match may_be_packed {
+            true => self.find(digest, length).map(|(_, path)| path),
+            false => Some(self.path(digest)).filter(|path| form::seems(Form::Bare, path, length)),
+        };
+        // One of another user cannot be touched; it is there all the same.
+        let gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+        found.is_some_and(|path| !fs::touch(&path).is_err_and(gone))
     }
 
     /// Where the bare form of the object lies, if it is there.
@@ -92,7 +125,7 @@ impl DiskStore {
     /// Keeps the bytes.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest, FileError> {
         let digest = Digest::of(bytes);
-        if self.is_kept(&digest, bytes.len() as u64) {
+        if self.keep(&digest, bytes.len() as u64) {
             return Ok(digest);
         }
         let packed = self.packing.pack(bytes);
@@ -131,7 +164,7 @@ impl DiskStore {
                 return Err(error.named(path, &tmp));
             }
         };
-        if self.is_kept(&digest, total) {
+        if self.keep(&digest, total) {
             fs::remove_file(&tmp)?;
             return Ok((digest, total));
         }
@@ -144,7 +177,7 @@ impl DiskStore {
         let start = file.stream_position().at("read", path)?;
         let hashed = copy_hashing(file, &mut io::sink(), u64::MAX);
         let (digest, total) = hashed.map_err(|error| error.named(path, path))?;
-        if self.is_kept(&digest, total) {
+        if self.keep(&digest, total) {
             return Ok(Some((digest, total)));
         }
         file.seek(SeekFrom::Start(start)).at("read", path)?;
@@ -247,6 +280,7 @@ impl DiskStore {
                     put_aside(&path, &self.damaged);
                 }
             }
+            self.added.note(file.metadata().map_or(0, |meta| meta.len()));
             Ok(digest)
         });
         if placed.is_err() {
@@ -281,6 +315,8 @@ pub(crate) fn put_aside(path: &Path, folder: &Path) {
         fs::remove_empty_dir(path);
         tracing::info!(path = %path.display(), "damaged object removed");
     } else {
+        // Its age there counts from now.
+        let _ = fs::touch(&to);
         tracing::info!(path = %path.display(), to = %to.display(), "damaged object set aside");
     }
 }

@@ -8,6 +8,7 @@ mod disk;
 mod form;
 mod incoming;
 mod inspect;
+mod lease;
 mod list;
 mod pack;
 mod read;
@@ -15,13 +16,16 @@ pub mod remote;
 mod repack;
 #[cfg(test)]
 mod tests;
+mod users;
 
-pub use disk::{DiskStore, FetchError};
+pub use disk::{Added, DiskStore, FetchError};
 pub(crate) use disk::{put_aside, rename_into};
 pub use form::{Form, locate};
 pub use incoming::{Incoming, Refused};
 pub use inspect::{Inspected, inspect};
+pub use lease::{Asked, Lease, Leases, is_held, remove_dead};
 pub use list::{Stored, stored};
 pub use pack::Packing;
 pub use read::{Flaw, read_object};
 pub use repack::{Change, Outcome, change_form, copy_object, open_bare};
+pub use users::{User, oldest_user};

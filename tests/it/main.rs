@@ -15,15 +15,18 @@ mod crash;
 #[cfg(debug_assertions)]
 mod crashes;
 mod damage;
+mod crowd;
 mod disk;
 mod docs;
 mod edits;
 mod examples;
 mod failures;
+mod gc;
 mod health;
 mod keys;
 mod killed;
 mod large;
+mod leases;
 mod locks;
 mod logs;
 mod metrics;

@@ -19,6 +19,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("compression.enabled", compression_enabled),
     ("compression.algorithm", compression_algorithm),
     ("compression.level", compression_level),
+    ("cache.max_cache_size_mb", max_cache_size_mb),
+    ("cache.cache_ttl_hours", cache_ttl_hours),
     ("execution.parallel_jobs", parallel_jobs),
     ("execution.retry_attempts", retry_attempts),
     ("execution.retry_delay_ms", retry_delay_ms),
@@ -174,6 +176,29 @@ fn cache_dir() {
     let project = of(ONE);
     run(&project, &["cache.cache_dir=elsewhere"]).success();
     assert!(project.exists("elsewhere/cas/objects") && !project.exists(".reprovm/cas"));
+}
+
+/// How many records there are when one is an hour old and the cache is collected.
+fn left_after_an_hour(settings: &[&str]) -> usize {
+    let project = of("task a {\n  cmd = head -c 1200000 /dev/zero > a\n  outputs = a\n}\n");
+    run(&project, &[]).success();
+    let record = project.record_of(&project.key("a"));
+    let file = std::fs::File::open(&record).expect("the record");
+    let hour = std::time::Duration::from_secs(3601);
+    file.set_modified(std::time::SystemTime::now() - hour).expect("a time");
+    let args = ["gc"].into_iter().chain(settings.iter().flat_map(|setting| ["--set", setting]));
+    project.run(args).success();
+    usize::from(record.exists())
+}
+
+fn max_cache_size_mb() {
+    assert_eq!(left_after_an_hour(&[]), 1);
+    assert_eq!(left_after_an_hour(&["max_cache_size_mb=1"]), 0);
+}
+
+fn cache_ttl_hours() {
+    assert_eq!(left_after_an_hour(&["cache_ttl_hours=2"]), 1);
+    assert_eq!(left_after_an_hour(&["cache_ttl_hours=1"]), 0);
 }
 
 fn parallel_jobs() {

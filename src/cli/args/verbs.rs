@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 /// The names of all verbs.
 pub(super) const VERBS: &[&str] =
-    &["explain", "health", "cache", "backup", "notify", "config", "completions", "man"];
+    &["explain", "health", "cache", "gc", "backup", "notify", "config", "completions", "man"];
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Verb {
@@ -16,9 +16,11 @@ pub(in crate::cli) enum Verb {
     Explain(Explain),
     /// Say whether the cache and the machine are fit for a run
     Health,
-    /// Verify, clean, count or recompress the cache
+    /// Verify, clean, count or recompress the cache, and pin results
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Cache(CacheVerb),
+    /// Remove what is too old, too much, or of no use
+    Gc,
     /// Keep copies of the cache
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Backup(BackupVerb),
@@ -58,6 +60,20 @@ pub(in crate::cli) enum CacheVerb {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=12))]
         level: Option<u64>,
     },
+    /// Keep the newest results of tasks, whatever their age
+    Pin {
+        /// Tasks of this project; to remove, also the ids that `cache pins` prints
+        #[arg(required = true, value_name = "TASK")]
+        tasks: Vec<String>,
+        /// Keep them no longer
+        #[arg(long)]
+        remove: bool,
+        /// The file that describes the tasks [default: manifest.txt]
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+    },
+    /// Print what is pinned, by whichever project
+    Pins,
 }
 
 #[derive(Debug, Subcommand)]

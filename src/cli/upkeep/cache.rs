@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::pins;
 use crate::base::ByteSize;
 use crate::base::text::{count, shown};
 use crate::cli::args::{CacheVerb, Flags, Format};
@@ -19,6 +20,13 @@ pub(in crate::cli) fn run(verb: &CacheVerb, flags: &Flags, call: &Call) -> Resul
         CacheVerb::Recompress { algorithm, level } => {
             super::recompress::run(algorithm.as_deref(), *level, flags, call)
         }
+        CacheVerb::Pin { tasks, remove: true, manifest } => {
+            pins::unpin(tasks, manifest.as_ref(), flags, call)
+        }
+        CacheVerb::Pin { tasks, remove: false, manifest } => {
+            pins::pin(tasks, manifest.as_ref(), flags, call)
+        }
+        CacheVerb::Pins => pins::list(flags, call),
     }
 }
 
@@ -189,6 +197,6 @@ pub(super) fn json(data: &impl Serialize) -> Result<String, Failure> {
     Ok(text + "\n")
 }
 
-fn add(out: &mut String, line: std::fmt::Arguments<'_>) {
+pub(super) fn add(out: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(out, "{line}").expect("writing to a string cannot fail");
 }

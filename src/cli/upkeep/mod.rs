@@ -3,8 +3,10 @@
 
 pub(super) mod cache;
 pub(super) mod exporter;
+pub(super) mod gc;
 pub(super) mod health;
 pub(super) mod notify;
+mod pins;
 mod recompress;
 mod sync;
 

@@ -3,7 +3,9 @@
 
 use tracing::{debug, error, info, warn};
 
-use crate::event::{Event, FolderOn, MissReason, Observer, Outcome, Stamped, Summary, Usage};
+use crate::event::{
+    Collected, Event, FolderOn, MissReason, Observer, Outcome, Stamped, Summary, Usage,
+};
 use crate::observe::words;
 
 /// How many reasons or names a record lists.
@@ -51,6 +53,14 @@ fn log(event: &Event) {
         Event::CacheDegraded { problem } => {
             warn!(target: RUN, problem, "cache cannot be written; results are not saved");
         }
+        Event::GcRan { collected } => {
+            let Collected { records, objects, remains, bytes, kept_bytes, kept_files, .. } =
+                *collected;
+            info!(
+                target: RUN,
+                records, objects, remains, bytes, kept_bytes, kept_files, "cache was collected"
+            );
+        }
         Event::SharedFileSystem { cache, workspace } => {
             let name = |folder: &Option<FolderOn>| folder.as_ref().map(|on| on.file_system.clone());
             let (cache, workspace) = (name(cache), name(workspace));
@@ -65,6 +75,7 @@ fn log(event: &Event) {
         Event::TaskQueued { .. }
         | Event::CacheHit { .. }
         | Event::CacheMiss { .. }
+        | Event::TaskWaits { .. }
         | Event::TaskStarted { .. }
         | Event::TaskOutput { .. }
         | Event::TaskRetrying { .. }
@@ -87,6 +98,10 @@ fn log_task(event: &Event) {
         Event::CacheMiss { task, key, reasons } => {
             let key = key.hex();
             debug!(target: RUN, %task, key, reasons = why(reasons), "cache miss");
+        }
+        Event::TaskWaits { task, key, holder } => {
+            let (key, holder) = (key.hex(), words::lease_holder(holder.as_ref()));
+            info!(target: RUN, %task, key, holder, "task waits for another run");
         }
         Event::TaskStarted { task, attempt, command } => {
             info!(target: RUN, %task, attempt, "task started");

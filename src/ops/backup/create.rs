@@ -11,6 +11,7 @@ use crate::base::fs::{self, Context as _, FileError};
 use crate::base::{Digest, clock};
 use crate::cache::record::Records;
 use crate::home::{BackupDir, Home};
+use crate::ops::upkeep::hold_off_gc;
 use crate::store::{DiskStore, Flaw, Form, Packing, copy_object, locate, read_object};
 
 /// What is done about files that the folder holds already.
@@ -61,6 +62,7 @@ impl Backups {
         fs::create_private_dir(&self.dir.objects())?;
         fs::create_private_dir(&self.dir.tmp())?;
         let mut copy = Copy::new(self, how, needed.files);
+        let _whole = hold_off_gc(&self.home);
         let (taken, mut left_out) = take_records(&self.home, &mut copy)?;
         let whole = copy_objects(&taken, &mut copy, told)?;
         left_out += (taken.len() - whole.len()) as u64;

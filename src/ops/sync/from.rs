@@ -19,7 +19,7 @@ use crate::ops::project::Project;
 use crate::ops::types::{BuildOptions, Error};
 use crate::ops::{earlier, security};
 use crate::store::remote::{Name, Presence, Remote};
-use crate::store::{self, DiskStore, Packing};
+use crate::store::{self, DiskStore, Packing, User};
 
 impl Project {
     /// Fetches the results that the remote store has for the tasks that the targets need.
@@ -40,13 +40,16 @@ impl Project {
             state: &state,
             store: &store,
             records: &records,
+            leases: None,
+            began_ns: 0,
             environment: &options.environment,
             emitter: &emitter,
             results: Results::new(self.graph.len()),
         };
         let done = Synced::new(Direction::FromRemote, &opened, options.dry_run);
         let dry_run = options.dry_run;
-        let mut fetcher = Fetcher { bench: &bench, remote: opened.remote.as_ref(), dry_run, done };
+        let remote = opened.remote.as_ref();
+        let mut fetcher = Fetcher { bench: &bench, remote, dry_run, done, user: None };
         fetcher.all()?;
         Ok(fetcher.done.sorted())
     }
@@ -77,6 +80,7 @@ struct Fetcher<'a> {
     remote: &'a dyn Remote,
     dry_run: bool,
     done: Synced,
+    user: Option<User>,
 }
 
 impl Fetcher<'_> {
@@ -140,6 +144,8 @@ impl Fetcher<'_> {
         }
         if !wanted.is_empty() && !std::mem::replace(prepared, true) {
             self.bench.home.prepare()?;
+            // What is fetched is not collected before the record that names it is there.
+            self.user = User::enter(self.bench.home).ok();
         }
         let lost = self.objects(&wanted)?;
         for (id, key, record) in wanted {
@@ -209,7 +215,7 @@ impl Fetcher<'_> {
         let all: BTreeSet<(Digest, u64)> =
             wanted.iter().flat_map(|(_, _, record)| record.objects()).collect();
         let (here, away): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|(digest, size)| self.bench.store.has(digest, *size));
+            all.into_iter().partition(|(digest, size)| self.bench.store.keep(digest, *size));
         self.done.objects_there += here.len();
         let got = each(&away, |(digest, size)| self.object(digest, *size))?;
         let mut lost = BTreeSet::new();

@@ -51,6 +51,10 @@ pub fn clean_cache(
         done: Cleaned { dry_run, ..Cleaned::default() },
         may_remove_folders: home.owns_cache(),
     };
+    // What is counted from here on is small.
+    if !dry_run {
+        fs::remove_file(&home.size_notes())?;
+    }
     // Records first, so that at no time one names an object that is gone.
     broom.done.records = broom.shelves(&[&home.records()], Names::Records);
     let cas = home.cache_dir().join("cas");
@@ -59,6 +63,7 @@ pub fn clean_cache(
     if home.owns_cache() {
         remains += broom.folder(&[&cas, &home.store_tmp()], is_unique);
     }
+    remains += broom.folder(&[&cas, &home.going()], |_| true);
     remains += broom.folder(&[&home.records()], |name| name.starts_with(PROBE));
     // Unless somebody is at work there.
     if let Ok(lock) = File::open(home.recompress_lock())
@@ -149,7 +154,7 @@ impl Broom {
 
 /// `12-3`, or something with that behind its last dot: the names of things in the making and of
 /// what was set aside.
-fn is_unique(name: &str) -> bool {
+pub(super) fn is_unique(name: &str) -> bool {
     let end = name.rsplit('.').next().unwrap_or(name);
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
     end.split_once('-').is_some_and(|(process, count)| digits(process) && digits(count))

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::gc::hold_off_gc;
 use super::named;
 use super::walk::{self, Item, Names};
 use crate::base::fs::Context as _;
@@ -70,6 +71,7 @@ impl Verified {
 /// damaged, and records that cannot be used are removed.
 pub fn verify_cache(config: &Config, repair: bool) -> Result<Verified, Error> {
     let home = Home::new(Some(&config.cache.cache_dir));
+    let _whole = hold_off_gc(&home);
     let check = Check {
         store: DiskStore::new(&home),
         records: Records::new(&home),

@@ -1,0 +1,103 @@
+//! The collection at the end of a run: only where something was stored, and where the cache may
+//! have become too large or was not looked at for a day.
+
+use std::time::Duration;
+
+use super::{Rules, Stop, collect, lock, size};
+use crate::base::FileError;
+use crate::base::clock::{self, Stopwatch};
+use crate::config::Cache;
+use crate::event::Collected;
+use crate::home::Home;
+
+/// The end of a run is held up no longer; what is not done then is done by the next run.
+const BUDGET: Duration = Duration::from_secs(5);
+/// So often the whole is looked at, for what has become too old.
+const DAY_NS: i64 = 24 * 3600 * 1_000_000_000;
+/// Where all that is there is needed, the next look is so long, or so much more, later.
+const AGAIN_NS: i64 = 10 * 60 * 1_000_000_000;
+
+/// A cache that is being made has nothing in it.
+pub(in crate::ops) fn note_new_cache(home: &Home) {
+    tell(size::write(home, 0));
+}
+
+/// Notes what a run has added, and collects where that is due. None: it was not, or somebody else
+/// is at it. `interrupted` says whether the run is to end now.
+pub(in crate::ops) fn collect_after_run(
+    home: &Home,
+    settings: &Cache,
+    added_bytes: u64,
+    interrupted: &dyn Fn() -> bool,
+) -> Option<Collected> {
+    if added_bytes == 0 {
+        return None;
+    }
+    tell(size::add(home, added_bytes));
+    let rules = Rules::new(settings, home);
+    if interrupted() {
+        return None;
+    }
+    let guess = size::read(home);
+    if !is_due(guess, rules.limit, clock::now_ns()) {
+        return None;
+    }
+    let _lock = match lock::try_alone(home) {
+        Ok(lock) => lock?,
+        Err(error) => {
+            tell(Err(error));
+            return None;
+        }
+    };
+    let watch = Stopwatch::start();
+    let stop: &Stop<'_> = &|| watch.elapsed() > BUDGET || interrupted();
+    let done = collect(home, &rules, false, stop);
+    if done.problems.is_empty() {
+        return Some(done.totals);
+    }
+    // Who calls `reprovm gc` is told; nobody else can do anything about it.
+    for problem in &done.problems {
+        tracing::warn!(problem, "garbage stays");
+    }
+    tell(size::write(home, guess.map_or(0, |guess| guess.bytes())));
+    None
+}
+
+fn is_due(guess: Option<size::Guess>, limit: Option<u64>, now: i64) -> bool {
+    let Some(guess) = guess else { return true };
+    let age = now.saturating_sub(guess.counted_ns);
+    if !(0..DAY_NS).contains(&age) {
+        return true;
+    }
+    let Some(limit) = limit.filter(|limit| guess.bytes() > *limit) else { return false };
+    // Where it was too large after the last collection, that could not be helped.
+    guess.counted <= limit || age >= AGAIN_NS || guess.added > limit / 10
+}
+
+/// A guess that cannot be kept is made anew.
+fn tell(kept: Result<(), FileError>) {
+    if let Err(error) = kept {
+        let problem = format!("{error}: {}", error.source);
+        tracing::debug!(problem, "the size of the cache is not known");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_is_looked_at_when_it_may_be_too_large_or_a_day_has_gone() {
+        let guess = |counted, added| size::Guess { counted, counted_ns: 0, added };
+        assert!(is_due(None, None, 1), "it was never counted");
+        assert!(!is_due(Some(guess(90, 10)), Some(100), 1));
+        assert!(is_due(Some(guess(90, 11)), Some(100), 1));
+        assert!(!is_due(Some(guess(90, u64::MAX)), None, 1), "there is no limit");
+        assert!(is_due(Some(guess(0, 1)), None, DAY_NS));
+        assert!(is_due(Some(guess(0, 1)), None, -1), "the clock was put back");
+        // All that was there was needed when it was collected.
+        assert!(!is_due(Some(guess(200, 10)), Some(100), 1));
+        assert!(is_due(Some(guess(200, 11)), Some(100), 1));
+        assert!(is_due(Some(guess(200, 1)), Some(100), AGAIN_NS));
+    }
+}

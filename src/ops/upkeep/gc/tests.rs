@@ -1,0 +1,226 @@
+//! Collecting while others put things there: no record names what is gone.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Barrier;
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::base::{Kind, RelPath};
+use crate::cache::recipe::RecipeBuilder;
+use crate::cache::record::{Output, Record};
+use crate::event::Usage;
+use crate::store::User;
+
+const HOUR: u64 = 3600;
+
+struct Cache {
+    _folder: tempfile::TempDir,
+    home: Home,
+    store: DiskStore,
+    records: Records,
+}
+
+impl Cache {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let home = Home::new(Some(folder.path()));
+        for made in [home.objects(), home.store_tmp(), home.records()] {
+            fs::create_private_dir(&made).expect("a folder");
+        }
+        let (store, records) = (DiskStore::new(&home), Records::new(&home));
+        Self { _folder: folder, home, store, records }
+    }
+
+    fn put(&self, bytes: &[u8]) -> Digest {
+        self.store.put_bytes(bytes).expect("room for it")
+    }
+
+    /// The record of a task with this command that made one file.
+    fn record(&self, command: &str, bytes: &[u8]) -> Digest {
+        let mut recipe = RecipeBuilder::new();
+        recipe.command(command);
+        let path = RelPath::parse(b"out").expect("a good path");
+        let (size, digest) = (bytes.len() as u64, Digest::of(bytes));
+        let record = Record {
+            recipe: recipe.finish(),
+            outputs: vec![Output { path, kind: Kind::File, mode: 0o644, size, digest }],
+            log: Digest::of(b""),
+            log_size: 0,
+            usage: Usage::default(),
+        };
+        let key = record.recipe.key();
+        self.records.put(&key, &record).expect("room for it");
+        key
+    }
+
+    fn rules(&self, limit: Option<u64>, ttl_hours: u64) -> Rules {
+        let settings = Cache::settings(ttl_hours);
+        Rules { limit, ..Rules::new(&settings, &self.home) }
+    }
+
+    fn settings(ttl_hours: u64) -> crate::config::Cache {
+        crate::config::Cache {
+            cache_dir: PathBuf::new(),
+            max_cache_size_mb: crate::config::Limit(None),
+            cache_ttl_hours: crate::config::Limit(Some(ttl_hours)),
+        }
+    }
+
+    fn collect(&self, rules: &Rules) -> Garbage {
+        let done = collect(&self.home, rules, false, &|| false);
+        assert!(done.problems.is_empty(), "{:?}", done.problems);
+        done
+    }
+
+    #[track_caller]
+    fn assert_no_record_dangles(&self) {
+        for key in self.records.keys().expect("the keys") {
+            let (_, record) = self.records.load(&key).expect("a whole record");
+            for (digest, size) in record.objects() {
+                assert!(self.store.has(&digest, size), "{} is gone", digest.short());
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test sets the times of files")]
+fn age(path: &Path, hours: u64) {
+    let time = SystemTime::now() - Duration::from_secs(hours * HOUR);
+    File::open(path).and_then(|file| file.set_modified(time)).expect("a file of ours");
+}
+
+/// An object is there and old; a run finds it there and does not write it again, and names it in
+/// a record, while it is collected.
+#[test]
+fn what_is_put_while_it_is_collected_is_there_when_its_record_is() {
+    const OBJECTS: usize = 32;
+    let mut removed = 0;
+    for round in 0..4 {
+        let cache = Cache::new();
+        let all: Vec<Vec<u8>> = (0..OBJECTS).map(|i| format!("{round} {i}").into_bytes()).collect();
+        for (number, bytes) in all.iter().enumerate() {
+            let digest = cache.put(bytes);
+            // Half of them are held by records that are too old, half are orphans.
+            if number % 2 == 0 {
+                let key = cache.record(&format!("old {number}"), bytes);
+                age(&cache.records.path(&key), 100);
+            }
+            age(&cache.store.path(&digest), 100);
+        }
+        let mut sorted = all.clone();
+        sorted.sort_by_key(|bytes| Digest::of(bytes));
+        let start = Barrier::new(3);
+        std::thread::scope(|scope| {
+            let collector = scope.spawn(|| {
+                start.wait();
+                cache.collect(&cache.rules(None, 10)).totals.objects
+            });
+            for writer in 0..2 {
+                let (cache, start, sorted) = (&cache, &start, &sorted);
+                scope.spawn(move || {
+                    let user = User::enter(&cache.home).expect("a file of ours");
+                    start.wait();
+                    // Against the order of the collector, so that they meet.
+                    for (number, bytes) in sorted.iter().enumerate().rev() {
+                        cache.put(bytes);
+                        cache.record(&format!("new {writer} {number}"), bytes);
+                    }
+                    drop(user);
+                });
+            }
+            removed += collector.join().expect("no panic");
+        });
+        cache.assert_no_record_dangles();
+        assert_eq!(cache.records.keys().expect("the keys").len() % 2, 0);
+    }
+    assert!(removed > 0, "nothing was collected in any round");
+}
+
+/// The record is used between the look at it and its removal.
+#[test]
+fn what_is_used_after_it_was_looked_at_stays() {
+    let cache = Cache::new();
+    cache.put(b"x");
+    let key = cache.record("c", b"x");
+    let path = cache.records.path(&key);
+    age(&path, 100);
+    let seen = fs::modified_ns(&path).expect("a time");
+    cache.records.used(&key, seen + 1);
+    let aside = Aside::new(&cache.home);
+    aside.prepare().expect("a folder");
+    assert_eq!(aside.sweep(&path, seen).expect("a removal"), Swept::Kept);
+    cache.records.load(&key).expect("the record");
+    let now = fs::modified_ns(&path).expect("a time");
+    assert_eq!(aside.sweep(&path, now).expect("a removal"), Swept::Gone);
+    assert_eq!(aside.sweep(&path, now).expect("a removal"), Swept::Kept);
+    assert!(fs::names(&cache.home.going()).expect("the folder").is_empty());
+}
+
+/// One that is killed between the two may have moved something that is needed.
+#[test]
+fn what_a_dead_collection_has_moved_aside_comes_back() {
+    let cache = Cache::new();
+    let digest = cache.put(b"x");
+    let key = cache.record("c", b"x");
+    let aside = Aside::new(&cache.home);
+    aside.prepare().expect("a folder");
+    for (path, name) in [
+        (cache.store.path(&digest), format!("object-{}", digest.hex())),
+        (cache.records.path(&key), format!("record-{}", key.hex())),
+    ] {
+        fs::rename(&path, &cache.home.going().join(name)).expect("a move");
+    }
+    cache.collect(&cache.rules(None, 10));
+    assert_eq!(cache.records.keys().expect("the keys"), [key]);
+    cache.assert_no_record_dangles();
+    assert!(!cache.home.going().exists());
+}
+
+#[test]
+fn what_is_younger_than_the_oldest_run_at_work_stays() {
+    let cache = Cache::new();
+    cache.put(b"x");
+    let key = cache.record("c", b"x");
+    for path in [cache.records.path(&key), cache.store.path(&Digest::of(b"x"))] {
+        age(&path, 20);
+    }
+    let user = User::enter(&cache.home).expect("a file of ours");
+    let name = fs::names(&cache.home.users()).expect("the folder").remove(0);
+    age(&cache.home.users().join(name), 21);
+    let rules = cache.rules(Some(1), 10);
+    let done = cache.collect(&rules);
+    assert_eq!((done.totals.records, done.totals.objects), (0, 0));
+    assert!(done.totals.is_over());
+    drop(user);
+    let done = cache.collect(&cache.rules(Some(1), 10));
+    assert_eq!((done.totals.records, done.totals.objects), (1, 1));
+    assert_eq!((done.totals.kept_bytes, done.totals.kept_files), (0, 0));
+}
+
+#[test]
+fn one_that_is_stopped_leaves_nothing_wrong() {
+    let cache = Cache::new();
+    for number in 0..8 {
+        let bytes = format!("{number}").into_bytes();
+        let digest = cache.put(&bytes);
+        age(&cache.records.path(&cache.record(&format!("c {number}"), &bytes)), 100);
+        age(&cache.store.path(&digest), 100);
+    }
+    let rules = cache.rules(None, 10);
+    for after in 0.. {
+        let asked = std::cell::Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() > after
+        };
+        let done = collect(&cache.home, &rules, false, &stop);
+        cache.assert_no_record_dangles();
+        if !done.totals.unfinished {
+            assert!(after > 8);
+            break;
+        }
+    }
+    assert!(cache.records.keys().expect("the keys").is_empty());
+    assert_eq!(std::fs::read_dir(cache.home.store_tmp()).expect("the folder").count(), 0);
+}
