@@ -33,6 +33,7 @@ fn look_over_10_000_files_threads(bencher: Bencher, threads: usize) {
     standing(files.collect()).write(path, &basis, DONE).expect("a writable folder");
     let environment = Environment::default();
     bencher.counter(ItemsCount::new(FILES)).bench_local(|| {
+        let threads: fn() -> usize = if threads == 1 { || 1 } else { || 2 };
         let verdict = look(path, &basis, &environment, threads);
         assert_eq!(verdict, Verdict::Stands(DONE));
     });
