@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the servers that the tests talk to, where they are not there yet: nginx (an HTTP cache;
-# openssl makes its certificates), Prometheus with promtool, and s3rver (an S3 server that knows
+# openssl makes its certificates), Prometheus with promtool, rsyslog, and s3rver (an S3 server that knows
 # only its own key, below target/servers).
 # The tests start and stop them, on 127.0.0.1 and free ports.
 set -eu
@@ -30,6 +30,7 @@ install() {
 install nginx nginx-light
 install openssl openssl
 install prometheus prometheus
+install rsyslogd rsyslog
 install npm npm
 
 s3rver=3.7.1

@@ -15,7 +15,9 @@ use crate::config::{Find, find, settings};
 
 mod verbs;
 
-pub(super) use verbs::{BackupVerb, CacheVerb, ConfigVerb, Explain, Shell, Verb};
+pub(super) use verbs::{
+    AuditRange, AuditVerb, BackupVerb, CacheVerb, ConfigVerb, Explain, Shell, Verb,
+};
 
 /// Builds what a manifest describes: tasks run in parallel, and what is known comes from a cache.
 #[derive(Debug, Parser)]

@@ -45,6 +45,22 @@ pub(super) fn render(error: &Error, paint: Paint) -> String {
     }
 }
 
+/// An error of a verb in one line: its causes, or the first of its mistakes.
+pub(super) fn summary(error: &Error) -> String {
+    match error {
+        Error::Manifest(all)
+        | Error::Cycle(all)
+        | Error::MissingInputs(all)
+        | Error::Config(all)
+        | Error::Dangerous(all)
+            if !all.is_empty() =>
+        {
+            format!("{}: {}", chain(error), all[0].message)
+        }
+        _ => chain(error),
+    }
+}
+
 /// `error: what`, and the help, a line each.
 pub(super) fn plain(message: &str, help: &[String], paint: Paint) -> String {
     let mut text = format!("{} {}\n", paint.error("error:"), paint.bold(message));

@@ -17,7 +17,6 @@ const NOT_YET: &[&str] = &[
     "compression.*",
     "notifications.*",
     "backup.compression",
-    "audit.*",
 ];
 
 impl Setting {

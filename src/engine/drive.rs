@@ -31,15 +31,18 @@ pub(super) enum Message {
 pub struct Inbox {
     sender: Sender<Message>,
     inbox: Receiver<Message>,
+    /// Raised by whoever wants that nothing new is started.
+    stop: Cancel,
     _ears: Ears,
 }
 
 impl Inbox {
-    pub fn open() -> Result<Self, EngineError> {
+    /// Once `stop` is raised nothing new is started; what runs comes to its end.
+    pub fn open(stop: Cancel) -> Result<Self, EngineError> {
         let (sender, inbox) = mpsc::channel();
         let ears = Ears::listen(sender.clone())
             .map_err(|source| EngineError { what: "listen for signals", source })?;
-        Ok(Self { sender, inbox, _ears: ears })
+        Ok(Self { sender, inbox, stop, _ears: ears })
     }
 }
 
@@ -77,7 +80,7 @@ pub fn execute(
         jobs: bench.options.jobs,
         fail_fast: bench.options.fail_fast,
     });
-    let mut driver = Driver { worker, schedule, cancel: Cancel::new(), inbox: &inbox.inbox };
+    let mut driver = Driver { worker, schedule, cancel: Cancel::new(), inbox, is_stopped: false };
     pool.in_place_scope(|scope| driver.drive(scope, &inbox.sender));
     drop(pool);
     runner.finish();
@@ -115,7 +118,9 @@ struct Driver<'a> {
     worker: Worker<'a>,
     schedule: Schedule<'a>,
     cancel: Cancel,
-    inbox: &'a Receiver<Message>,
+    inbox: &'a Inbox,
+    /// Nothing new is started, because somebody wanted that.
+    is_stopped: bool,
 }
 
 impl<'a> Driver<'a> {
@@ -124,6 +129,7 @@ impl<'a> Driver<'a> {
         let _end_all = EndAll(self.worker);
         self.queued(&self.schedule.ready());
         while !self.schedule.is_done() {
+            self.heed_stop();
             while let Some(id) = self.schedule.start_next() {
                 let worker = self.worker;
                 let report = Report { id, end: End::Bad, to: sender.clone() };
@@ -147,8 +153,8 @@ impl<'a> Driver<'a> {
     fn hear(&self) -> Option<Message> {
         let now = clock::instant();
         match self.worker.runner.tick(now) {
-            None => self.inbox.recv().ok(),
-            Some(due) => self.inbox.recv_timeout(due.saturating_duration_since(now)).ok(),
+            None => self.inbox.inbox.recv().ok(),
+            Some(due) => self.inbox.inbox.recv_timeout(due.saturating_duration_since(now)).ok(),
         }
     }
 
@@ -175,6 +181,15 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// Gives up what has not begun, where somebody wants that.
+    fn heed_stop(&mut self) {
+        if self.inbox.stop.is_raised() && !self.is_stopped {
+            self.is_stopped = true;
+            let skipped = self.schedule.cancel();
+            self.skipped(&skipped);
+        }
+    }
+
     /// The panic goes on in this thread when the others are done; nothing new is worth starting.
     fn crashed(&mut self) {
         self.worker.runner.cancel(CancelLevel::Now);
@@ -191,6 +206,7 @@ impl<'a> Driver<'a> {
         self.worker.alarm.ring();
         if level == CancelLevel::Graceful {
             self.worker.bench.emitter.emit(Event::CancelRequested { signal });
+            self.is_stopped = true;
             let skipped = self.schedule.cancel();
             self.skipped(&skipped);
         }

@@ -57,6 +57,7 @@ impl Tally {
             | Event::TaskStarted { .. }
             | Event::TaskOutput { .. }
             | Event::TaskNotSaved { .. }
+            | Event::CacheStored { .. }
             | Event::TaskNotReproducible { .. }
             | Event::SharedFileSystem { .. }
             | Event::SecurityViolation { .. }

@@ -165,7 +165,7 @@ fn table(stats: &CacheStats) -> String {
     out
 }
 
-pub(super) fn json(data: &impl Serialize) -> Result<String, Failure> {
+pub(in crate::cli) fn json(data: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string(data).map_err(|error| Failure::Output(error.into()))?;
     Ok(text + "\n")
 }

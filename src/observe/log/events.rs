@@ -71,6 +71,7 @@ fn log(event: &Event) {
         | Event::TaskFinished { .. }
         | Event::TaskSkipped { .. }
         | Event::TaskNotSaved { .. }
+        | Event::CacheStored { .. }
         | Event::TaskNotReproducible { .. }
         | Event::SecurityViolation { .. }
         | Event::TaskPlanned { .. } => log_task(event),
@@ -105,6 +106,9 @@ fn log_task(event: &Event) {
         Event::TaskNotSaved { task, changes } => {
             let changes = words::changes(changes, MAX);
             warn!(target: RUN, %task, changes, "result of the task is not saved");
+        }
+        Event::CacheStored { task, key, outputs } => {
+            debug!(target: RUN, %task, key = key.hex(), outputs, "result is saved");
         }
         Event::TaskNotReproducible { task, key, outputs, replaced } => {
             let key = key.hex();
@@ -161,7 +165,7 @@ fn finished_run(summary: &Summary) {
 }
 
 /// Reasons without the values of variables, which may be secrets.
-fn why(reasons: &[MissReason]) -> String {
+pub(in crate::observe) fn why(reasons: &[MissReason]) -> String {
     let word = |reason: &MissReason| match reason {
         MissReason::EnvChanged { name, .. } => format!("`{name}` changed"),
         other => words::reason(other),
