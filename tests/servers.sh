@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the tests need beside the compiler, where it is not there yet: the tools that read
 # compressed files (gzip, zstd, lz4, and Python for zlib), and the servers that the tests talk to:
-# nginx (an HTTP cache; openssl makes its certificates), Prometheus with promtool, s3rver (an S3
-# server that knows only its own key) and aiosmtpd (a mail server), the last two below
+# nginx (an HTTP cache; openssl makes its certificates), Prometheus with promtool, rsyslog, s3rver
+# (an S3 server that knows only its own key) and aiosmtpd (a mail server), the last two below
 # target/servers.
 # The tests start and stop them, on 127.0.0.1 and free ports.
 set -eu
@@ -32,6 +32,7 @@ install() {
 install nginx nginx-light
 install openssl openssl
 install prometheus prometheus
+install rsyslogd rsyslog
 install npm npm
 install gzip gzip
 install zstd zstd

@@ -6,7 +6,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{KeyInit as _, Mac as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Digest as _;
 
@@ -30,6 +30,13 @@ impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// The HMAC (RFC 2104) of `bytes`: only who has the key can make it.
+    pub fn keyed(key: &[u8], bytes: &[u8]) -> Self {
+        let mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(key);
+        let mac = mac.expect("a key of any length will do").chain_update(bytes);
+        Self(mac.finalize().into_bytes().into())
     }
 
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -157,16 +164,6 @@ impl Hasher {
     }
 }
 
-/// The HMAC-SHA256 (RFC 2104) of the parts, one after the other.
-pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac =
-        Hmac::<sha2::Sha256>::new_from_slice(key).expect("a key of any length is allowed");
-    for part in parts {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
-}
-
 impl fmt::Debug for Hasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Hasher")
@@ -186,33 +183,41 @@ mod tests {
     }
 
     #[test]
+    fn keyed_digests_are_those_of_rfc_4231() {
+        let cases: [(&[u8], &[u8], &str); 4] = [
+            (
+                &[0x0b; 20],
+                b"Hi There",
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &[0xaa; 20],
+                &[0xdd; 50],
+                "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
+            ),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+        ];
+        for (key, bytes, expected) in cases {
+            assert_eq!(Digest::keyed(key, bytes).hex(), expected);
+        }
+    }
+
+    #[test]
     fn text_and_digest_convert_both_ways() {
         let digest = Digest::of(b"x");
         assert_eq!(Digest::parse(&digest.hex()), Ok(digest));
         assert!(Digest::parse(&digest.hex().to_uppercase()).is_err());
         assert!(Digest::parse("ab").is_err());
         assert!(Digest::parse(&"g".repeat(64)).is_err());
-    }
-
-    #[test]
-    fn hmac_is_that_of_rfc_4231() {
-        let hex = |key: &[u8], parts: &[&[u8]]| Digest(hmac_sha256(key, parts)).hex();
-        assert_eq!(
-            hex(&[0x0b; 20], &[b"Hi There"]),
-            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
-        );
-        assert_eq!(
-            hex(b"Jefe", &[b"what do ya want ", b"", b"for nothing?"]),
-            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-        );
-        assert_eq!(
-            hex(&[0xaa; 20], &[&[0xdd; 50]]),
-            "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"
-        );
-        assert_eq!(
-            hex(&[0xaa; 131], &[b"Test Using Larger Than Block-Size Key - Hash Key First"]),
-            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
-        );
     }
 
     #[test]

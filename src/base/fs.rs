@@ -174,6 +174,25 @@ pub fn open_append(path: &Path) -> Result<File, FileError> {
         .at("open", path)
 }
 
+/// Opens a regular file for reading and appending, and creates it if need be, readable by its
+/// owner only. What is no regular file is an error, and a fifo does not hold us up.
+#[track_caller]
+pub fn open_journal(path: &Path) -> Result<File, FileError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .at("open", path)?;
+    if !file.metadata().at("look at", path)?.is_file() {
+        let problem = io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+        return Err(FileError::new("use", path, problem));
+    }
+    Ok(file)
+}
+
 /// A name that no other thread or process uses: process and a counter. The counter begins with the
 /// time, since a process in another container, or after this one, may have the same number.
 pub fn unique_name() -> String {

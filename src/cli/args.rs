@@ -17,7 +17,8 @@ mod verbs;
 
 use verbs::VERBS;
 pub(super) use verbs::{
-    BackupVerb, CacheVerb, ChannelName, ConfigVerb, Explain, NotifyVerb, Shell, Verb,
+    AuditRange, AuditVerb, BackupVerb, CacheVerb, ChannelName, ConfigVerb, Explain, NotifyVerb,
+    Shell, Verb,
 };
 
 /// Builds what a manifest describes: tasks run in parallel, and what is known comes from a cache.

@@ -4,10 +4,11 @@ use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
 
 use super::args::{Cli, Flags, Format};
+use super::audit::trail::Trail;
 use super::screen::Screen;
 use super::upkeep::{exporter, notify};
 use super::{Call, Failure, exit, list, screen};
-use crate::event::Observer;
+use crate::event::{Observer, Operation};
 use crate::observe::{
     Console, Detail, Failures, Graph, Json, LogEvents, Metrics, Progress, Recent, Stats,
 };
@@ -19,7 +20,7 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let Some(notifier) = notifier else { return build(cli, call, None) };
     let ended = build(cli, call, Some(notifier.listener()));
     if let Err(failure) = &ended {
-        notifier.error(&failure.text());
+        notifier.error(&failure.words());
     }
     notify::end(notifier, call);
     ended
@@ -37,6 +38,7 @@ fn build(cli: &Cli, call: &Call, told: Option<Box<dyn Observer>>) -> Result<u8, 
     // It serves until the report has been given.
     let served = (!options.dry_run).then(|| exporter::beside(call)).flatten();
     observers.extend(served.as_ref().map(|(live, _)| live.listener()));
+    observers.extend(call.trail.get().map(|trail| trail.audit().listener()));
     let report = match ops::first_look(&location, &options) {
         FirstLook::Unchanged(unchanged) if !cli.flags.graph => {
             listeners(&cli.flags, call, None, &mut observers);
@@ -71,6 +73,10 @@ fn build(cli: &Cli, call: &Call, told: Option<Box<dyn Observer>>) -> Result<u8, 
     }
     for problem in &report.problems {
         call.screen.warning(problem);
+        if let Some(trail) = call.trail.get() {
+            let (what, problem) = ("run".to_owned(), problem.clone());
+            trail.audit().tell(&Operation::Warned { what, problem });
+        }
     }
     Ok(exit::of_run(&report.summary, kinds.only_timeouts()))
 }
@@ -82,6 +88,7 @@ pub(super) fn options(flags: &Flags, targets: Vec<String>, call: &Call) -> Build
         command: call.command.clone(),
         config: call.settings.config.clone(),
         environment: call.environment.clone(),
+        stop: call.trail.get().map(Trail::stop).unwrap_or_default(),
     }
 }
 
@@ -91,7 +98,9 @@ fn progress(flags: &Flags, call: &Call) -> Option<Progress> {
     let wanted = output.progress && !output.quiet && screen::may_progress(&call.environment);
     // Lines of JSON or of the log on the same terminal would run into it.
     let alone = flags.output == Format::Text || !io::stdout().is_terminal();
-    let alone = alone && !call.settings.config.logging.log_to_console;
+    let config = &call.settings.config;
+    let audited = call.trail.get().is_some() && config.audit.log_to_console;
+    let alone = alone && !config.logging.log_to_console && !audited;
     (wanted && alone).then(|| {
         let unicode = screen::knows_unicode(&call.environment);
         Progress::on_stderr(call.screen.error_paint(), unicode)

@@ -3,6 +3,7 @@
 //! Knows nothing of how anything is done; that is in `ops`.
 
 mod args;
+mod audit;
 mod backup;
 mod build;
 mod completions;
@@ -17,6 +18,7 @@ mod logs;
 mod screen;
 mod upkeep;
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::panic::Location;
 
@@ -24,9 +26,11 @@ pub use exit::Code;
 
 use crate::base::fs::{Context as _, FileError};
 use crate::config::{Environment, Settings};
+use crate::event::Operation;
 use crate::observe::Recent;
 use crate::ops;
 use args::{Cli, ConfigVerb, Parsed, Verb};
+use audit::trail::{self, Trail};
 use screen::Screen;
 
 /// The program from its arguments (the first is its own name) to its exit code.
@@ -81,6 +85,18 @@ struct Call {
     recent: Recent,
     /// Whether errors say where in our source they were found.
     traced: bool,
+    /// The audit log of this call, once it has begun.
+    trail: OnceCell<Trail>,
+}
+
+impl Call {
+    /// Says what is wrong, also in the audit log. Returns the exit code.
+    fn fail(&self, failure: &Failure) -> u8 {
+        if let Some(trail) = self.trail.get() {
+            trail.audit().tell(&Operation::Failed { problem: failure.words() });
+        }
+        failure.report(&self.screen, self.traced)
+    }
 }
 
 fn start(cli: &Cli, entrance: Entrance) -> Result<u8, Failure> {
@@ -105,19 +121,25 @@ fn start(cli: &Cli, entrance: Entrance) -> Result<u8, Failure> {
         }
     }
     let traced = traced || settings.config.output.verbose;
-    Ok(logged(cli, &Call { settings, environment, command, screen, recent, traced }))
+    let trail = OnceCell::new();
+    Ok(logged(cli, &Call { settings, environment, command, screen, recent, traced, trail }))
 }
 
 /// The verb between the start and the end of the log.
 fn logged(cli: &Cli, call: &Call) -> u8 {
     let log = logs::start(call);
     call.environment.panic_point("main");
-    let code = match dispatch(cli, call) {
-        Ok(code) => code,
-        Err(failure) => failure.report(&call.screen, call.traced),
-    };
+    let code = audited(cli, call).unwrap_or_else(|failure| call.fail(&failure));
     logs::end(log, code, &call.screen);
     code
+}
+
+/// The verb between the first and the last line of the audit log.
+fn audited(cli: &Cli, call: &Call) -> Result<u8, Failure> {
+    let Some(trail) = trail::start(cli, call)? else { return dispatch(cli, call) };
+    let trail = call.trail.get_or_init(|| trail);
+    let code = dispatch(cli, call).unwrap_or_else(|failure| call.fail(&failure));
+    Ok(trail::end(trail, code, call))
 }
 
 /// Why the program ends early.
@@ -147,7 +169,7 @@ impl From<FileError> for Failure {
 
 impl Failure {
     /// What is wrong, in one line.
-    fn text(&self) -> String {
+    fn words(&self) -> String {
         match self {
             Self::Ops(error, _) => diagnostics::line(error),
             Self::Output(error) => format!("cannot write to the standard output: {error}"),
@@ -191,6 +213,7 @@ fn dispatch(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     match &cli.verb {
         Some(Verb::Explain(what)) => explain::run(&cli.flags, what, call),
         Some(Verb::Backup(verb)) => backup::run(verb, &cli.flags, call),
+        Some(Verb::Audit(verb)) => audit::run(verb, &cli.flags, call),
         Some(Verb::Notify(verb)) => upkeep::notify::run(verb, &cli.flags, call),
         Some(Verb::Config(verb)) => config::run(verb, &cli.flags, call),
         // They need no settings, and were answered before those were read.

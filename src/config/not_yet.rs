@@ -12,7 +12,6 @@ const NOT_YET: &[&str] = &[
     "rate_limiting.max_tasks_per_second",
     "rate_limiting.max_disk_percent",
     "rate_limiting.max_cache_operations_per_second",
-    "audit.*",
 ];
 
 impl Setting {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use super::declare::{Section, Setting, settings};
 use super::notify::{Addresses, HookUrl, NoticeKinds, Template};
 use super::value::{
-    Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, SmtpTls, UrlPath, Value, Wait,
+    Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, SmtpTls, SyslogAddress,
+    UrlPath, Value, Wait,
 };
 use crate::base::Secret;
 use crate::event::Level;
@@ -247,10 +248,18 @@ settings! {
         log_file: PathBuf = ".reprovm/audit.log", var "REPROVM_AUDIT_LOG";
         /// Whether it goes to the log of the system as well
         log_to_syslog: bool = "false", var "REPROVM_AUDIT_SYSLOG";
+        /// Where that is: a socket, udp://HOST:PORT or tcp://HOST:PORT
+        syslog_address: SyslogAddress = "/dev/log";
         /// Whether it is printed on stderr as well
         log_to_console: bool = "false";
-        /// What a run does that cannot write it
+        /// What a run does that cannot write it: fail, or warn
         on_full: Fallback = "fail";
+        /// The file with the key that seals it, which changes with every seal; relative to the
+        /// project. Nothing: it is not sealed
+        key_file: Option<PathBuf> = "";
+        /// The file to which is appended how far the log got: a cut end is seen by it. It belongs
+        /// where who can write the log cannot. Nothing: no such file
+        anchor_file: Option<PathBuf> = "";
     }
 }
 

@@ -157,6 +157,38 @@ impl Value for UrlPath {
     }
 }
 
+/// Where lines for the log of a system are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyslogAddress {
+    /// A socket of this machine.
+    Socket(PathBuf),
+    /// `host:port`.
+    Udp(String),
+    Tcp(String),
+}
+
+impl Value for SyslogAddress {
+    fn read(text: &str, _: Range) -> Option<Self> {
+        let place = |text: &str| {
+            let (host, port) = text.rsplit_once(':')?;
+            let good = !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0);
+            (good && !text.contains(['/', ' ', '\0'])).then(|| text.to_owned())
+        };
+        match text.split_once("://") {
+            Some(("udp", rest)) => place(rest).map(Self::Udp),
+            Some(("tcp", rest)) => place(rest).map(Self::Tcp),
+            Some(_) => None,
+            None => {
+                (text.starts_with('/') && !text.contains('\0')).then(|| Self::Socket(text.into()))
+            }
+        }
+    }
+
+    fn allowed(_: Range) -> String {
+        "the path of a socket, udp://HOST:PORT, or tcp://HOST:PORT".to_owned()
+    }
+}
+
 impl Value for Option<Secret> {
     fn read(text: &str, range: Range) -> Option<Self> {
         let text = String::read(text, range)?;
@@ -306,6 +338,21 @@ mod tests {
         }
         for text in ["", "metrics", "/a b", "/ä", "/a?b", "/a#b", "/%41", "http://x/"] {
             assert_eq!(UrlPath::read(text, None), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_of_a_system_is_a_socket_or_a_host_with_a_port() {
+        let read = |text| SyslogAddress::read(text, None);
+        assert_eq!(read("/dev/log"), Some(SyslogAddress::Socket("/dev/log".into())));
+        assert_eq!(
+            read("udp://log.example:514"),
+            Some(SyslogAddress::Udp("log.example:514".into()))
+        );
+        assert_eq!(read("tcp://[::1]:601"), Some(SyslogAddress::Tcp("[::1]:601".into())));
+        for text in ["", "dev/log", "udp://x", "udp://:514", "tcp://x:0", "tcp://x:99999", "x:514"]
+        {
+            assert_eq!(read(text), None, "{text:?}");
         }
     }
 

@@ -35,15 +35,19 @@ pub struct Inbox {
     sender: Sender<Message>,
     inbox: Receiver<Message>,
     interrupted: AtomicBool,
+    /// Raised by whoever wants that nothing new is started.
+    stop: Cancel,
     _ears: Ears,
 }
 
 impl Inbox {
-    pub fn open() -> Result<Self, EngineError> {
+    /// Once `stop` is raised nothing new is started; what runs comes to its end.
+    pub fn open(stop: Cancel) -> Result<Self, EngineError> {
         let (sender, inbox) = mpsc::channel();
         let ears = Ears::listen(sender.clone())
             .map_err(|source| EngineError { what: "listen for signals", source })?;
-        Ok(Self { sender, inbox, interrupted: AtomicBool::new(false), _ears: ears })
+        let interrupted = AtomicBool::new(false);
+        Ok(Self { sender, inbox, interrupted, stop, _ears: ears })
     }
 
     /// After the run: whether a signal has come that nobody has heard yet, or the run before was
@@ -88,7 +92,8 @@ pub fn execute(
         jobs: bench.options.jobs,
         fail_fast: bench.options.fail_fast,
     });
-    let turns = Turns { worker, schedule: Mutex::new(schedule), to_loop: &inbox.sender };
+    let schedule = Mutex::new(schedule);
+    let turns = Turns { worker, schedule, to_loop: &inbox.sender, stop: &inbox.stop };
     let mut cancel = Cancel::new();
     pool.in_place_scope(|scope| drive(scope, &turns, &mut cancel, &inbox.inbox));
     inbox.interrupted.store(cancel.is_raised(), Ordering::Relaxed);
@@ -160,6 +165,7 @@ struct Turns<'a> {
     worker: Worker<'a>,
     schedule: Mutex<Schedule<'a>>,
     to_loop: &'a Sender<Message>,
+    stop: &'a Cancel,
 }
 
 impl<'a> Turns<'a> {
@@ -171,6 +177,7 @@ impl<'a> Turns<'a> {
     fn begin(&'a self, scope: &rayon::Scope<'a>) {
         let mut schedule = self.schedule();
         self.queued(&schedule.ready());
+        self.heed_stop(&mut schedule);
         while let Some(id) = schedule.start_next() {
             self.spawn(scope, id);
         }
@@ -197,6 +204,7 @@ impl<'a> Turns<'a> {
         // Before the lock is given back: nobody else can have started them.
         self.queued(&ready);
         self.skipped(&skipped);
+        self.heed_stop(&mut schedule);
         let next = schedule.start_next();
         while let Some(id) = schedule.start_next() {
             self.spawn(scope, id);
@@ -221,6 +229,14 @@ impl<'a> Turns<'a> {
         for skip in skipped {
             let because = skip.reason(name);
             bench.emitter.emit(Event::TaskSkipped { task: name(skip.task), because });
+        }
+    }
+
+    /// Gives up what has not begun, where somebody wants that.
+    fn heed_stop(&self, schedule: &mut Schedule<'_>) {
+        if self.stop.is_raised() {
+            let skipped = schedule.cancel();
+            self.skipped(&skipped);
         }
     }
 

@@ -30,8 +30,13 @@ impl Bench<'_> {
                 }
             }
         }
-        if let Err(error) = self.records.put(key, record) {
-            self.degraded(&error);
+        match self.records.put(key, record) {
+            Ok(()) => self.emitter.emit(Event::CacheStored {
+                task: task.name.clone(),
+                key: *key,
+                outputs: record.outputs.len(),
+            }),
+            Err(error) => self.degraded(&error),
         }
     }
 }

@@ -20,6 +20,7 @@ impl Event {
             Self::TaskFinished { .. } => "task_finished",
             Self::TaskSkipped { .. } => "task_skipped",
             Self::TaskNotSaved { .. } => "task_not_saved",
+            Self::CacheStored { .. } => "cache_stored",
             Self::TaskNotReproducible { .. } => "task_not_reproducible",
             Self::CacheDamaged { .. } => "cache_damaged",
             Self::CacheDegraded { .. } => "cache_degraded",
@@ -47,6 +48,7 @@ impl Event {
             | Self::TaskFinished { task, .. }
             | Self::TaskSkipped { task, .. }
             | Self::TaskNotSaved { task, .. }
+            | Self::CacheStored { task, .. }
             | Self::TaskNotReproducible { task, .. }
             | Self::SecurityViolation { task, .. }
             | Self::TaskPlanned { task, .. } => Some(task),

@@ -102,6 +102,12 @@ pub enum Event {
         task: TaskName,
         changes: Vec<InputChange>,
     },
+    /// The task's result was saved under its key.
+    CacheStored {
+        task: TaskName,
+        key: Digest,
+        outputs: usize,
+    },
     /// The task made these outputs otherwise than the record says that has the same key: not all
     /// that decides its result is declared, or it depends on chance or time.
     TaskNotReproducible {

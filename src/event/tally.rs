@@ -58,6 +58,7 @@ impl Tally {
             | Event::TaskStarted { .. }
             | Event::TaskOutput { .. }
             | Event::TaskNotSaved { .. }
+            | Event::CacheStored { .. }
             | Event::TaskNotReproducible { .. }
             | Event::GcRan { .. }
             | Event::SharedFileSystem { .. }

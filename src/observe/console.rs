@@ -419,7 +419,7 @@ impl<W: Write + Send> Observer for Console<W> {
             Event::SharedFileSystem { cache, workspace } => {
                 self.warn(words::shared_file_system(cache.as_ref(), workspace.as_ref()))
             }
-            Event::TasksExpected { .. } => Ok(()),
+            Event::TasksExpected { .. } | Event::CacheStored { .. } => Ok(()),
             // What is refused is said by the failure or the error that comes of it.
             Event::SecurityViolation { task, violation, refused: false } => {
                 self.warn(words::violation(task, violation))

@@ -1,8 +1,9 @@
-//! The listeners of a run: the terminal, its progress display, JSON lines, the log, the metrics
-//! file, Prometheus, messages, the text graph.
+//! The listeners of a run: the terminal, its progress display, JSON lines, the log, the audit
+//! log, the metrics file, Prometheus, messages, the text graph.
 //!
 //! They know events and nothing of what made them.
 
+mod audit;
 mod console;
 mod failures;
 mod graph;
@@ -20,6 +21,7 @@ mod summary;
 pub mod words;
 
 pub use self::prometheus::{CONTENT_TYPE, Live, page};
+pub use audit::{Anchor, Audit, AuditEnd, AuditOptions, AuditType, EpochKey, Line, instance_of};
 pub use console::{Console, Detail};
 pub use failures::Failures;
 pub use graph::{Graph, Node, Status, Statuses, render_graph};

@@ -103,7 +103,7 @@ impl Project {
         };
         let settled = engine::settle(&bench, part.as_ref().map(|part| &part.stands[..]));
         let is_done = plan.in_order().all(|id| settled.is_settled[id.index()]);
-        let means = if options.dry_run || is_done { None } else { Some(means(&bench)?) };
+        let means = if options.dry_run || is_done { None } else { Some(means(&bench, options)?) };
         let totals = Totals::new(&bench, &settled, part.as_ref());
         self.announce(&bench, options, &totals, means.as_ref().map(|(runner, _)| runner));
         bench.replay_settled(&settled);
@@ -269,8 +269,8 @@ fn leases(home: &Home, options: &BuildOptions) -> Option<Leases> {
 }
 
 /// What runs commands, and what hears of their ends and of signals.
-fn means(bench: &Bench<'_>) -> Result<(Runner, Inbox), Error> {
-    let inbox = Inbox::open().map_err(engine_error)?;
+fn means(bench: &Bench<'_>, options: &BuildOptions) -> Result<(Runner, Inbox), Error> {
+    let inbox = Inbox::open(options.stop.clone()).map_err(engine_error)?;
     let runner = Runner::new(bench.options.jobs, bench.options.grace).map_err(|source| {
         Error::System { what: "prepare for running commands".to_owned(), source }
     })?;

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of the terminal, of flags or of exit codes.
 
+pub mod audit;
 pub mod backup;
 mod build;
 mod danger;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::backup::BackupError;
 use crate::base::http::HttpError;
-use crate::base::{Diagnostic, Digest, FileError, TaskName};
+use crate::base::{Cancel, Diagnostic, Digest, FileError, TaskName};
 use crate::config::{Config, Environment};
 use crate::event::{Holder, MissReason, Summary};
 
@@ -34,6 +34,8 @@ pub struct BuildOptions {
     pub command: String,
     pub config: Config,
     pub environment: Environment,
+    /// Raised by a listener without which the run may not go on: nothing new is started then.
+    pub stop: Cancel,
 }
 
 /// How a run ended.

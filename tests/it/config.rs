@@ -57,6 +57,9 @@ fn samples(row: &Value) -> (String, Option<String>) {
     if allowed.starts_with("an address such as") {
         return ("::1".to_owned(), Some("localhost".to_owned()));
     }
+    if allowed.starts_with("the path of a socket") {
+        return ("udp://localhost:514".to_owned(), Some("localhost".to_owned()));
+    }
     if allowed.starts_with("a path that begins with `/`") {
         return ("/some/thing".to_owned(), Some("some/thing".to_owned()));
     }

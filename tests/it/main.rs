@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests make files and start programs themselves")]
 
+mod audit;
 mod backup;
 mod cache;
 mod checkouts;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::audit::set as audit;
 use crate::notify::set as told;
 use crate::support::{Project, Run, Streams, Terminal, prometheus, wait_until};
 use crate::sync::set;
@@ -11,6 +12,14 @@ use crate::sync::set;
 type Scenario = fn();
 
 const SCENARIOS: &[(&str, Scenario)] = &[
+    ("audit.enabled", audit::enabled),
+    ("audit.log_file", audit::log_file),
+    ("audit.log_to_syslog", audit::log_to_syslog),
+    ("audit.syslog_address", audit::syslog_address),
+    ("audit.log_to_console", audit::log_to_console),
+    ("audit.on_full", audit::on_full),
+    ("audit.key_file", audit::key_file),
+    ("audit.anchor_file", audit::anchor_file),
     ("backup.auto_backup", auto_backup),
     ("backup.backup_dir", backup_dir),
     ("backup.max_backups", max_backups),

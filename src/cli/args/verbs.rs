@@ -7,8 +7,18 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 /// The names of all verbs.
-pub(super) const VERBS: &[&str] =
-    &["explain", "health", "cache", "gc", "backup", "notify", "config", "completions", "man"];
+pub(super) const VERBS: &[&str] = &[
+    "explain",
+    "health",
+    "cache",
+    "gc",
+    "backup",
+    "audit",
+    "notify",
+    "config",
+    "completions",
+    "man",
+];
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Verb {
@@ -24,6 +34,9 @@ pub(in crate::cli) enum Verb {
     /// Keep copies of the cache
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Backup(BackupVerb),
+    /// Prove the audit log, or look something up in it
+    #[command(subcommand, subcommand_help_heading = "Verbs")]
+    Audit(AuditVerb),
     /// Try whether messages arrive
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Notify(NotifyVerb),
@@ -131,6 +144,51 @@ pub(in crate::cli) enum ChannelName {
     Discord,
     Email,
     Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum AuditVerb {
+    /// Say whether the log is as it was written
+    Verify {
+        /// The log [default: that of the settings]
+        file: Option<PathBuf>,
+        /// Hold it against what is known of it elsewhere: SEQ:HASH, or a file of anchors
+        #[arg(long, value_name = "FILE|SEQ:HASH")]
+        anchor: Vec<String>,
+        /// Prove its seals with the initial key
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// Print the lines that are asked for
+    Query {
+        /// The log [default: that of the settings]
+        file: Option<PathBuf>,
+        /// Of these types, such as TASK_FAIL,ERROR
+        #[arg(long = "type", value_name = "TYPES")]
+        kind: Vec<String>,
+        /// Of this task, file or verb; with `*` behind it, of all whose names begin so
+        #[arg(long, value_name = "NAME")]
+        resource: Option<String>,
+        #[command(flatten)]
+        range: AuditRange,
+    },
+    /// Count what is in the log, and print the last failures
+    Report {
+        /// The log [default: that of the settings]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        range: AuditRange,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct AuditRange {
+    /// Not before this time: 2024-11-16, `2024-11-16 14:30:00` in UTC, or RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub(in crate::cli) since: Option<String>,
+    /// Not after this time; a day counts whole
+    #[arg(long, value_name = "TIME")]
+    pub(in crate::cli) until: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

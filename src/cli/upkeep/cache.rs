@@ -192,7 +192,7 @@ fn compressed(stats: &CacheStats) -> String {
     format!("{objects} of {all} ({each}), {stored} for {raw} ({percent:.1} %)")
 }
 
-pub(super) fn json(data: &impl Serialize) -> Result<String, Failure> {
+pub(in crate::cli) fn json(data: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string(data).map_err(|error| Failure::Output(error.into()))?;
     Ok(text + "\n")
 }

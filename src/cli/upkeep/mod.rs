@@ -76,7 +76,7 @@ pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
         errands.into_iter().partition(|errand| !builds || *errand != Errand::SyncTo);
     let perform = |errand: Errand| {
         let ended = errand.run(cli, call, builds);
-        ended.unwrap_or_else(|error| error.report(&call.screen, call.traced))
+        ended.unwrap_or_else(|error| call.fail(&error))
     };
     for errand in before {
         let ended = perform(errand);

@@ -82,6 +82,7 @@ fn log(event: &Event) {
         | Event::TaskFinished { .. }
         | Event::TaskSkipped { .. }
         | Event::TaskNotSaved { .. }
+        | Event::CacheStored { .. }
         | Event::TaskNotReproducible { .. }
         | Event::SecurityViolation { .. }
         | Event::TaskPlanned { .. } => log_task(event),
@@ -120,6 +121,9 @@ fn log_task(event: &Event) {
         Event::TaskNotSaved { task, changes } => {
             let changes = words::changes(changes, MAX);
             warn!(target: RUN, %task, changes, "result of the task is not saved");
+        }
+        Event::CacheStored { task, key, outputs } => {
+            debug!(target: RUN, %task, key = key.hex(), outputs, "result is saved");
         }
         Event::TaskNotReproducible { task, key, outputs, replaced } => {
             let key = key.hex();
@@ -176,7 +180,7 @@ fn finished_run(summary: &Summary) {
 }
 
 /// Reasons without the values of variables, which may be secrets.
-fn why(reasons: &[MissReason]) -> String {
+pub(in crate::observe) fn why(reasons: &[MissReason]) -> String {
     let word = |reason: &MissReason| match reason {
         MissReason::EnvChanged { name, .. } => format!("`{name}` changed"),
         other => words::reason(other),

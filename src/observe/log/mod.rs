@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use events::LogEvents;
+pub(super) use events::why;
 pub use recent::Recent;
 
 use super::Paint;

@@ -6,7 +6,6 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::base::digest::hmac_sha256;
 use crate::base::http::Fault;
 use crate::base::http::hook::{Hook, Line};
 use crate::base::net::mail::{Encryption, Postbox};
@@ -186,8 +185,8 @@ impl Posted {
 /// `t=1700000000,v1=…`: over the time, a dot and the body.
 fn signature(key: &Secret, now_ns: i64, body: &[u8]) -> String {
     let time = now_ns.div_euclid(1_000_000_000).to_string();
-    let mac = hmac_sha256(key.expose().as_bytes(), &[time.as_bytes(), b".", body]);
-    format!("t={time},v1={}", Digest::from_bytes(mac).hex())
+    let signed = [time.as_bytes(), b".", body].concat();
+    format!("t={time},v1={}", Digest::keyed(key.expose().as_bytes(), &signed).hex())
 }
 
 impl Deliver for Posted {

@@ -1,5 +1,5 @@
-//! Servers that tests talk to: nginx, s3rver and aiosmtpd, started on a free port and killed at
-//! the end; and certificates for them.
+//! Servers that tests talk to: nginx, s3rver, aiosmtpd and rsyslog, started on a free port and
+//! killed at the end; and certificates for them.
 //! `tests/servers.sh` installs them.
 
 use std::fs;
@@ -68,6 +68,45 @@ impl Server {
             command.arg(source_root().join("tests/smtp.py")).arg(port.to_string());
             command.arg(folder.join("data")).arg(mode).arg(&certificate.cert).arg(&certificate.key);
             command.env("PYTHONPATH", source_root().join("target/servers/py"));
+            command
+        })
+    }
+
+    /// rsyslog, which takes lines by UDP and TCP at its port and at the socket `data/log`, and
+    /// writes what it understood of each to `data/lines`, as JSON.
+    pub(crate) fn rsyslog() -> Self {
+        Self::start(&|folder, port| {
+            let data = folder.join("data");
+            fs::create_dir_all(&data).expect("a folder");
+            let (at, data) = (format!("address=\"127.0.0.1\" port=\"{port}\""), data.display());
+            let fields = [
+                ("msgid", "msgid"),
+                ("pri", "pri"),
+                ("app", "app-name"),
+                ("procid", "procid"),
+                ("version", "protocol-version"),
+                ("data", "structured-data"),
+                ("msg", "msg"),
+                ("input", "inputname"),
+            ];
+            let fields: String = fields
+                .iter()
+                .map(|(name, of)| {
+                    format!("property(outname=\"{name}\" name=\"{of}\" format=\"jsonf\")\n")
+                })
+                .collect();
+            let conf = format!(
+                "module(load=\"imudp\")\nmodule(load=\"imtcp\")\n\
+                 module(load=\"imuxsock\" SysSock.Use=\"off\")\n\
+                 input(type=\"imuxsock\" Socket=\"{data}/log\" UseSpecialParser=\"off\")\n\
+                 input(type=\"imudp\" {at})\ninput(type=\"imtcp\" {at})\n\
+                 template(name=\"json\" type=\"list\" option.jsonf=\"on\") {{\n{fields}}}\n\
+                 action(type=\"omfile\" file=\"{data}/lines\" template=\"json\")\n"
+            );
+            fs::write(folder.join("rsyslog.conf"), conf).expect("a configuration");
+            let mut command = Command::new("rsyslogd");
+            command.args(["-n", "-f"]).arg(folder.join("rsyslog.conf"));
+            command.arg("-i").arg(folder.join("pid"));
             command
         })
     }

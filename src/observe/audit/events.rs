@@ -1,0 +1,196 @@
+//! What of the events of a run, and of what the program did, belongs into the audit log, and as
+//! what. The values of variables and what tasks write do not.
+
+use super::record::{AuditType, Record};
+use crate::event::{Access, Event, Failure, Operation, Outcome, Summary};
+use crate::observe::{log, words};
+
+/// How many settings or names are listed.
+const MAX: usize = 50;
+
+/// The records of an event, mostly none or one.
+pub(super) fn records(event: &Event) -> Vec<Record> {
+    match event {
+        Event::TaskStarted { task, attempt, command } => {
+            let details = format!("attempt={attempt} command={command}");
+            vec![Record::new(AuditType::TaskStart, task.as_str(), "execute").details(details)]
+        }
+        Event::TaskFinished { task, outcome, usage, .. } => {
+            finished(task.as_str(), outcome, usage.duration_ms)
+        }
+        Event::TaskRetrying { task, attempt, because, .. } => {
+            let details = format!("attempt={attempt} {}", words::failure(because));
+            let retry = Record::new(AuditType::Warning, task.as_str(), "retry").failed();
+            let mut all = vec![retry.details(details)];
+            all.extend(limit(task.as_str(), because));
+            all
+        }
+        Event::TasksUpToDate { count, .. } => {
+            let details = format!("count={count}");
+            vec![Record::new(AuditType::CacheHit, "*", "up-to-date").details(details)]
+        }
+        Event::CacheHit { task, key, restored, .. } => {
+            let action = if *restored == 0 { "lookup" } else { "restore" };
+            let details = format!("key={key} files={restored}");
+            vec![Record::new(AuditType::CacheHit, task.as_str(), action).details(details)]
+        }
+        Event::CacheMiss { task, key, reasons } => {
+            let details = format!("key={key} {}", log::why(reasons));
+            let miss = Record::new(AuditType::CacheMiss, task.as_str(), "lookup");
+            vec![miss.details(details)]
+        }
+        Event::CacheStored { task, key, outputs } => {
+            let details = format!("key={key} outputs={outputs}");
+            vec![Record::new(AuditType::CacheStore, task.as_str(), "store").details(details)]
+        }
+        other => odd(other).into_iter().collect(),
+    }
+}
+
+/// What should not be, and what the run does about it.
+fn odd(event: &Event) -> Option<Record> {
+    let warning = |resource: &str, action, details: String| {
+        Some(Record::new(AuditType::Warning, resource, action).details(details).failed())
+    };
+    match event {
+        Event::SecurityViolation { task, violation, refused } => {
+            let action = if *refused { "refuse" } else { "allow" };
+            let record = Record::new(AuditType::SecurityViolation, task.as_str(), action);
+            Some(record.details(words::violation(task, violation)).failed())
+        }
+        Event::AccessDenied { what, path, problem } => {
+            let action = match what {
+                Access::Input => "read",
+                Access::Cache => "access",
+            };
+            let record = Record::new(AuditType::PermissionDenied, path.as_str(), action);
+            Some(record.details(problem.as_str()).failed())
+        }
+        Event::CacheDamaged { what, path, problem } => {
+            warning(path, "set-aside", format!("damaged {what}: {problem}"))
+        }
+        Event::CacheDegraded { problem } => warning("cache", "store", problem.clone()),
+        Event::SharedFileSystem { cache, workspace } => {
+            let details = words::shared_file_system(cache.as_ref(), workspace.as_ref());
+            warning("file-system", "check", details)
+        }
+        Event::TaskNotSaved { task, changes } => {
+            let changes = words::changes(changes, MAX);
+            warning(task.as_str(), "store", format!("not saved: {changes}"))
+        }
+        Event::TaskNotReproducible { task, outputs, replaced, .. } => {
+            let outputs = words::names(outputs, MAX);
+            warning(
+                task.as_str(),
+                "store",
+                format!("not reproducible: {outputs} replaced={}", u8::from(*replaced)),
+            )
+        }
+        Event::CancelRequested { signal } => {
+            warning("run", "cancel", format!("by {}", words::signal(*signal)))
+        }
+        _ => None,
+    }
+}
+
+fn finished(task: &str, outcome: &Outcome, took_ms: u64) -> Vec<Record> {
+    let end = |kind, details: String| Record::new(kind, task, "execute").details(details);
+    match outcome {
+        Outcome::Executed => vec![end(AuditType::TaskComplete, format!("duration_ms={took_ms}"))],
+        // The hit says all of these.
+        Outcome::Cached | Outcome::UpToDate => Vec::new(),
+        Outcome::Cancelled => {
+            let details = format!("duration_ms={took_ms} cancelled");
+            vec![end(AuditType::TaskFail, details).failed()]
+        }
+        Outcome::Failed { failure } => {
+            let details = format!("duration_ms={took_ms} {}", words::failure(failure));
+            let mut all = vec![end(AuditType::TaskFail, details).failed()];
+            all.extend(limit(task, failure));
+            all
+        }
+    }
+}
+
+/// Where a limit is the reason of a failure: which.
+fn limit(task: &str, failure: &Failure) -> Option<Record> {
+    let action = match failure {
+        Failure::TimedOut { .. } => "time",
+        Failure::InputTooLarge { .. } => "input-size",
+        _ => return None,
+    };
+    let record = Record::new(AuditType::ResourceLimit, task, action);
+    Some(record.details(words::failure(failure)).failed())
+}
+
+/// How a run ended, for the line of the program's end.
+pub(super) fn totals(summary: &Summary) -> String {
+    let Summary { total, executed, cached, up_to_date, failed, skipped, cancelled, .. } = summary;
+    format!(
+        "total={total} executed={executed} cached={cached} up_to_date={up_to_date} \
+         failed={failed} skipped={skipped} cancelled={cancelled}"
+    )
+}
+
+/// The record of what the program did.
+pub(super) fn operation(what: &Operation) -> Record {
+    match what {
+        Operation::Started { verb, version, command } => {
+            let details = format!("version={version} command={command}");
+            Record::new(AuditType::SystemStart, verb.as_str(), "start").details(details)
+        }
+        Operation::SettingsLoaded { files, set } => {
+            let (files, set) = (files.join(","), set.join(" "));
+            Record::new(AuditType::ConfigLoad, "settings", "load")
+                .details(format!("files={files} {set}").trim_end().to_owned())
+        }
+        Operation::Warned { what, problem } => {
+            Record::new(AuditType::Warning, what.as_str(), "warn")
+                .details(problem.as_str())
+                .failed()
+        }
+        Operation::Failed { problem } => {
+            Record::new(AuditType::Error, "program", "fail").details(problem.as_str()).failed()
+        }
+        Operation::Ended { verb, code, took_ms } => {
+            let record = Record::new(AuditType::SystemStop, verb.as_str(), "stop")
+                .details(format!("code={code} duration_ms={took_ms}"));
+            if *code == 0 { record } else { record.failed() }
+        }
+    }
+}
+
+/// The record of settings that are not those of the process before.
+pub(super) fn settings_changed() -> Record {
+    Record::new(AuditType::ConfigChange, "settings", "change")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Digest, TaskName};
+    use crate::event::{MissReason, Usage};
+
+    #[test]
+    fn a_limit_that_ends_a_task_is_a_line_beside_its_failure() {
+        let task = TaskName::parse("a").expect("a good name");
+        let outcome = Outcome::Failed { failure: Failure::TimedOut { after_ms: 1000 } };
+        let (usage, reasons) = (Usage::default(), Vec::new());
+        let all = records(&Event::TaskFinished { task, outcome, usage, reasons });
+        let kinds: Vec<AuditType> = all.iter().map(|record| record.kind).collect();
+        assert_eq!(kinds, [AuditType::TaskFail, AuditType::ResourceLimit]);
+        assert!(all.iter().all(|record| !record.success));
+    }
+
+    #[test]
+    fn the_values_of_variables_are_in_no_line() {
+        let reasons = vec![MissReason::EnvChanged {
+            name: "TOKEN".into(),
+            was: Some("hush".into()),
+            now: Some("hush hush".into()),
+        }];
+        let task = TaskName::parse("a").expect("a good name");
+        let all = records(&Event::CacheMiss { task, key: Digest::default(), reasons });
+        assert!(all[0].details.contains("`TOKEN` changed") && !all[0].details.contains("hush"));
+    }
+}

@@ -1,0 +1,355 @@
+//! The audit log: who did what, when, and how it ended, as a file in which every change shows.
+//!
+//! Records are gathered and appended by a thread of their own; the first of a process and the last
+//! are on the disk before it goes on. `docs/audit.md` says what is lost when.
+
+mod chain;
+mod events;
+mod keys;
+mod line;
+mod record;
+mod syslog;
+mod tail;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::base::clock::{self, Stopwatch};
+use crate::base::fs::{self, Context as _};
+use crate::base::text::count;
+use crate::base::{Cancel, Digest, FileError};
+use crate::config::SyslogAddress;
+use crate::event::{Event, Observer, Operation, Stamped};
+pub use chain::{Anchor, instance_of};
+use chain::{Begin, Chain, Entry};
+pub use keys::EpochKey;
+pub use line::Line;
+pub use record::AuditType;
+use record::Record;
+use syslog::Syslog;
+
+/// How long records are gathered before they are written.
+const GATHER: Duration = Duration::from_millis(500);
+/// So many are written without waiting for more.
+const MANY: usize = 4096;
+/// How many wait for a disk that takes nothing; what is more is counted.
+const MOST: usize = 65_536;
+/// How often what is written is brought onto the disk for sure, and anchored, while a process goes
+/// on.
+const SYNC: Duration = Duration::from_secs(10);
+
+/// What is kept, and where.
+#[derive(Debug, Clone)]
+pub struct AuditOptions {
+    /// Relative to the process's folder.
+    pub file: PathBuf,
+    pub key: Option<PathBuf>,
+    pub anchor: Option<PathBuf>,
+    pub syslog: Option<SyslogAddress>,
+    /// Lines to stderr.
+    pub console: bool,
+    /// Without the log the program does nothing.
+    pub required: bool,
+    /// The settings in force, secrets left out: their digest stands for them.
+    pub config: String,
+    /// Raised when a log that is required cannot be written.
+    pub stop: Cancel,
+}
+
+/// The log of this process. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Audit(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// For the thread: there is something to do.
+    work: Condvar,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<Entry>,
+    /// Records that found no room.
+    lost: u64,
+    closing: bool,
+    thread: Option<JoinHandle<()>>,
+    /// How the run ended.
+    totals: Option<String>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    options: AuditOptions,
+    chain: Chain,
+    syslog: Option<Syslog>,
+    synced: Stopwatch,
+    /// Why the log could not be written.
+    failed: Option<FileError>,
+    /// Sentences for the end.
+    problems: Vec<String>,
+}
+
+/// What there is to say at the end.
+#[derive(Debug, Default)]
+pub struct AuditEnd {
+    /// How far the log got.
+    pub mark: Option<Anchor>,
+    /// A sentence each.
+    pub problems: Vec<String>,
+    /// Why a log that is required could not be written.
+    pub failed: Option<FileError>,
+}
+
+impl Audit {
+    /// Opens the log and writes the first lines of this process.
+    pub fn start(
+        options: AuditOptions,
+        started: &Operation,
+        loaded: &Operation,
+    ) -> Result<Self, FileError> {
+        let mut config = Digest::of(options.config.as_bytes()).hex();
+        config.truncate(16);
+        let begin = Begin {
+            start: events::operation(started),
+            load: events::operation(loaded),
+            change: events::settings_changed(),
+            config,
+        };
+        let chain = Chain::open(&options.file, options.key.as_deref(), user())?;
+        let syslog = options.syslog.clone().map(Syslog::new);
+        let (synced, problems) = (Stopwatch::start(), Vec::new());
+        let mut writer = Writer { options, chain, syslog, synced, failed: None, problems };
+        let text = writer.chain.append(&[Entry::Begin(Box::new(begin))], true)?;
+        writer.pass_on(&text);
+        let state = Mutex::new(State::default());
+        let (work, writer) = (Condvar::new(), Mutex::new(writer));
+        Ok(Self(Arc::new(Shared { state, work, writer })))
+    }
+
+    /// A listener for the events of a run.
+    pub fn listener(&self) -> Box<dyn Observer> {
+        Box::new(self.clone())
+    }
+
+    /// Notes something that the program did.
+    pub fn tell(&self, what: &Operation) {
+        self.add(vec![events::operation(what)]);
+    }
+
+    /// Writes what waits and the last line of this process.
+    pub fn finish(&self, ended: &Operation) -> AuditEnd {
+        let thread = {
+            let mut state = lock(&self.0.state);
+            state.closing = true;
+            self.0.work.notify_one();
+            state.thread.take()
+        };
+        // A thread that panicked has been told of already.
+        let _ = thread.map(JoinHandle::join);
+        let mut record = events::operation(ended);
+        if let Some(totals) = lock(&self.0.state).totals.take() {
+            record.details = format!("{} {totals}", record.details);
+        }
+        lock(&self.0.state).waiting.push(Entry::End(record));
+        self.0.flush(true);
+        let mut writer = lock(&self.0.writer);
+        let state = lock(&self.0.state);
+        let missing = state.lost + state.waiting.len() as u64;
+        writer.end(missing)
+    }
+
+    fn add(&self, records: Vec<Record>) {
+        let mut state = lock(&self.0.state);
+        let first = state.waiting.is_empty();
+        for record in records {
+            if state.waiting.len() < MOST {
+                state.waiting.push(Entry::Plain(record));
+            } else {
+                state.lost += 1;
+            }
+        }
+        let waiting = state.waiting.len();
+        if (first && waiting > 0) || waiting >= MANY {
+            self.0.work.notify_one();
+        }
+    }
+
+    /// From here on records are written while the process goes on.
+    fn go_async(&self) {
+        let mut state = lock(&self.0.state);
+        if state.thread.is_none() {
+            let shared = Arc::clone(&self.0);
+            let thread = thread::Builder::new().name("audit".into()).spawn(move || shared.work());
+            // Without the thread all is written at the end.
+            state.thread = thread.ok();
+        }
+    }
+}
+
+impl Observer for Audit {
+    fn observe(&mut self, event: &Stamped) -> Result<(), String> {
+        match &event.event {
+            Event::TaskQueued { .. } => self.go_async(),
+            Event::RunFinished { summary } => {
+                lock(&self.0.state).totals = Some(events::totals(summary));
+            }
+            other => {
+                let records = events::records(other);
+                if !records.is_empty() {
+                    self.add(records);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> &'static str {
+        "audit log"
+    }
+}
+
+impl Shared {
+    /// The life of the thread.
+    fn work(&self) {
+        loop {
+            let state = lock(&self.state);
+            let idle = |state: &mut State| state.waiting.is_empty() && !state.closing;
+            let state = self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+            let calm = |state: &mut State| state.waiting.len() < MANY && !state.closing;
+            let gathered = self.work.wait_timeout_while(state, GATHER, calm);
+            let (state, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+            // The rest is written with the end.
+            if state.closing {
+                return;
+            }
+            drop(state);
+            self.flush(false);
+        }
+    }
+
+    /// Writes what waits. What cannot be written waits on.
+    fn flush(&self, last: bool) {
+        let mut writer = lock(&self.writer);
+        let (mut entries, lost) = {
+            let mut state = lock(&self.state);
+            (std::mem::take(&mut state.waiting), state.lost)
+        };
+        if lost > 0 {
+            entries.insert(0, Entry::Plain(missing(lost)));
+        }
+        let written = writer.write(&entries, last);
+        let mut state = lock(&self.state);
+        if written {
+            state.lost -= lost;
+            return;
+        }
+        if lost > 0 {
+            entries.remove(0);
+        }
+        entries.append(&mut state.waiting);
+        state.waiting = entries;
+    }
+}
+
+impl Writer {
+    /// Whether all of it was written.
+    fn write(&mut self, entries: &[Entry], last: bool) -> bool {
+        if entries.is_empty() {
+            return true;
+        }
+        let sync = last || self.synced.elapsed() >= SYNC;
+        if sync {
+            self.synced = Stopwatch::start();
+        }
+        match self.chain.append(entries, sync) {
+            Ok(text) => {
+                self.pass_on(&text);
+                if sync {
+                    self.anchor();
+                }
+                true
+            }
+            Err(error) => {
+                if self.options.required {
+                    self.options.stop.raise();
+                }
+                if self.failed.is_none() {
+                    let problem = format!("{error}: {}", error.source);
+                    tracing::error!(problem, "audit log cannot be written");
+                    self.failed = Some(error);
+                }
+                // A disk that is full is asked again, but not for every record.
+                thread::sleep(if last { Duration::ZERO } else { GATHER });
+                false
+            }
+        }
+    }
+
+    /// Hands lines that lie in the file on to the others.
+    fn pass_on(&mut self, lines: &str) {
+        let lines = lines.trim_start();
+        if self.options.console {
+            // Where even stderr cannot be written there is nobody to tell.
+            let _ = io::stderr().lock().write_all(lines.as_bytes());
+        }
+        if let Some(syslog) = &mut self.syslog
+            && let Err(problem) = syslog.send(lines)
+        {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Says elsewhere how far the log got.
+    fn anchor(&mut self) {
+        let (Some(path), Some(mark)) = (&self.options.anchor, self.chain.mark()) else { return };
+        let line = serde_json::json!({
+            "time": clock::rfc3339(clock::now_ns()),
+            "seq": mark.seq,
+            "hash": mark.hash,
+            "instance": self.chain.instance().unwrap_or_default(),
+        });
+        let written = fs::open_append(path).and_then(|mut file| {
+            let written = file.write_all(format!("{line}\n").as_bytes());
+            written.and_then(|()| file.sync_data()).at("write to", path)
+        });
+        if let Err(error) = written {
+            let problem = format!("{error}: {}; it is anchored no more", error.source);
+            self.problems.push(problem);
+            self.options.anchor = None;
+        }
+    }
+
+    fn end(&mut self, missing: u64) -> AuditEnd {
+        let mut problems = std::mem::take(&mut self.problems);
+        problems.extend(self.chain.take_trouble());
+        let failed = self.failed.take();
+        let missing = count(usize::try_from(missing).unwrap_or(usize::MAX), "record");
+        if let Some(error) = failed.as_ref().filter(|_| !self.options.required) {
+            problems.push(format!("{error}: {}; missing: {missing}", error.source));
+        }
+        let failed = failed.filter(|_| self.options.required);
+        AuditEnd { mark: self.chain.mark(), problems, failed }
+    }
+}
+
+fn missing(lost: u64) -> Record {
+    Record::new(AuditType::Warning, "audit-log", "gap")
+        .details(format!("{lost} records are missing: the log could not be written"))
+        .failed()
+}
+
+/// The name of the user that this process is, or the number of one without a name.
+fn user() -> String {
+    let id = nix::unistd::getuid();
+    let user = nix::unistd::User::from_uid(id).ok().flatten();
+    user.map_or_else(|| id.to_string(), |user| user.name)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

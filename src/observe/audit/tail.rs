@@ -1,0 +1,125 @@
+//! What the end of an audit log says: where the chain stands, and what a crash has left there.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+use super::line::{Line, begins_a_line};
+use crate::base::Digest;
+
+/// How much of the end is looked at. A line is far shorter.
+const WINDOW: u64 = 512 * 1024;
+/// How much is read at a time where an older line is looked for.
+const STEP: u64 = 256 * 1024;
+
+/// Where the chain stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) seq: u64,
+    pub(super) hash: Digest,
+    /// The newest epoch that was sealed, as far as the end of the file says.
+    pub(super) sealed: Option<u64>,
+}
+
+/// The end of the file.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    /// None: there is no line.
+    pub(super) head: Option<Head>,
+    /// Bytes at the end that are no whole line.
+    pub(super) torn: Vec<u8>,
+    /// They are a whole line but for its end.
+    pub(super) wants_end: bool,
+    /// Lines at the end that cannot be read.
+    pub(super) unreadable: u64,
+}
+
+/// Reads the end of a file of this length. None: it is no audit log.
+pub(super) fn read(file: &File, len: u64) -> io::Result<Option<Tail>> {
+    let from = len.saturating_sub(WINDOW);
+    let mut bytes = vec![0; usize::try_from(len - from).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, from)?;
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let torn = bytes.split_off(end);
+    let mut tail = Tail { torn, ..Tail::default() };
+    let mut last = None;
+    for text in lines(&bytes).rev() {
+        last.get_or_insert(text);
+        match std::str::from_utf8(text).ok().and_then(Line::parse) {
+            None if tail.head.is_none() => tail.unreadable += 1,
+            None => {}
+            Some(line) => {
+                let sealed = line.seal.map(|seal| seal.epoch);
+                let head = tail.head.get_or_insert(Head { seq: line.seq, hash: line.hash, sealed });
+                if sealed.is_some() {
+                    head.sealed = head.sealed.or(sealed);
+                    break;
+                }
+            }
+        }
+    }
+    if let Some(head) = &mut tail.head
+        && tail.unreadable > 0
+    {
+        head.seq += tail.unreadable;
+        head.hash = Digest::of(last.unwrap_or_default());
+    }
+    complete(&mut tail);
+    // Zeros are what a power failure leaves of blocks that were not written.
+    let whole = tail.head.is_some();
+    let ours = whole || (from == 0 && end == 0 && begins_a_line(trimmed(&tail.torn)));
+    Ok(ours.then_some(tail))
+}
+
+/// A whole line that lacks nothing but its end is kept.
+fn complete(tail: &mut Tail) {
+    let Some(line) = std::str::from_utf8(&tail.torn).ok().and_then(Line::parse) else { return };
+    let follows = match tail.head {
+        Some(head) => (line.seq, line.prev) == (head.seq + 1, head.hash),
+        None => line.seq == 1,
+    };
+    if follows {
+        let sealed = line.seal.map(|seal| seal.epoch).or(tail.head.and_then(|head| head.sealed));
+        tail.head = Some(Head { seq: line.seq, hash: line.hash, sealed });
+        tail.torn.clear();
+        tail.wants_end = true;
+    }
+}
+
+fn trimmed(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+    &bytes[..end]
+}
+
+fn lines(bytes: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    bytes.strip_suffix(b"\n").into_iter().flat_map(|bytes| bytes.split(|byte| *byte == b'\n'))
+}
+
+/// The newest line of a process's start or end: it says which were at work.
+pub(super) fn last_turn(file: &File, len: u64) -> io::Result<Option<Line>> {
+    let mut end = len;
+    // What of a line the step behind has seen.
+    let mut rest: Vec<u8> = Vec::new();
+    while end > 0 {
+        let from = end.saturating_sub(STEP);
+        let mut bytes = vec![0; usize::try_from(end - from).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, from)?;
+        bytes.extend_from_slice(&rest);
+        let begin = match from {
+            0 => 0,
+            _ => bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1),
+        };
+        let mut all = bytes[begin..].split(|byte| *byte == b'\n').rev();
+        let turn = all.find_map(|text| {
+            let has = text.windows(6).any(|part| part == b" open=");
+            has.then(|| std::str::from_utf8(text).ok().and_then(Line::parse)).flatten()
+        });
+        if let Some(line) = turn.filter(|line| line.open.is_some()) {
+            return Ok(Some(line));
+        }
+        bytes.truncate(begin);
+        rest = bytes;
+        end = from;
+    }
+    Ok(None)
+}
