@@ -24,5 +24,7 @@ pub use table::{
     Audit, Backup, Cache, Compression, Config, Execution, Logging, Notifications, Output,
     Performance, Prometheus, RateLimiting, RemoteCas, SECTIONS, Security, settings,
 };
-pub use value::{Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, UrlPath, Wait};
+pub use value::{
+    Algorithm, Auto, Backend, Fallback, JobserverKind, Limit, LogFormat, RemoteMode, UrlPath, Wait,
+};
 pub use variables::{is_secret_variable, secret_variables};

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use super::attempt::Alarm;
+use super::gate::Gate;
 use super::schedule::{End, Schedule, Setup, Skip};
 use super::settle::Settled;
 use super::signals::Ears;
 use super::task::Worker;
+use super::throttle::Throttle;
 use super::{Bench, EngineError};
 use crate::base::{Cancel, CancelLevel, clock};
 use crate::cache::state::{Phase, TaskRow};
-use crate::event::Event;
+use crate::event::{Event, Held, Limit};
 use crate::exec::Runner;
 use crate::graph::{TaskId, ids};
 
@@ -21,6 +23,8 @@ use crate::graph::{TaskId, ids};
 pub(super) enum Message {
     Ended(TaskId, End),
     Signal(i32),
+    /// Somebody waits at the gate.
+    Look,
     /// A thread of the pool panicked.
     Crashed,
 }
@@ -59,7 +63,9 @@ pub fn execute(
             trouble("start the threads that run tasks")(std::io::Error::other(error))
         })?;
     let alarm = Alarm::default();
-    let worker = Worker { bench, runner: &runner, alarm: &alarm };
+    let gate = Gate::new(bench, &runner, inbox.sender.clone());
+    let throttle = Throttle::new(bench.options.limits.cache_operations, bench.emitter);
+    let worker = Worker { bench, runner: &runner, alarm: &alarm, gate: &gate, throttle: &throttle };
     let earlier = durations(bench);
     let durations: Vec<u64> = earlier.iter().map(|took| took.unwrap_or(0)).collect();
     let pools: Vec<Option<u32>> = bench.plan.manifest.tasks.iter().map(|task| task.pool).collect();
@@ -80,6 +86,8 @@ pub fn execute(
     let mut driver = Driver { worker, schedule, cancel: Cancel::new(), inbox: &inbox.inbox };
     pool.in_place_scope(|scope| driver.drive(scope, &inbox.sender));
     drop(pool);
+    gate.finish();
+    throttle.finish();
     runner.finish();
     Ok(())
 }
@@ -134,11 +142,12 @@ impl<'a> Driver<'a> {
                     report.end = worker.perform(id, slot);
                 });
             }
+            self.crowd();
             match self.hear() {
                 Some(Message::Ended(id, end)) => self.ended(id, end),
                 Some(Message::Signal(signal)) => self.signalled(signal),
                 Some(Message::Crashed) => self.crashed(),
-                None => {}
+                Some(Message::Look) | None => {}
             }
         }
     }
@@ -146,7 +155,8 @@ impl<'a> Driver<'a> {
     /// The next message; none where the runner wanted its turn first.
     fn hear(&self) -> Option<Message> {
         let now = clock::instant();
-        match self.worker.runner.tick(now) {
+        let due = [self.worker.runner.tick(now), self.worker.gate.look(now)];
+        match due.into_iter().flatten().min() {
             None => self.inbox.recv().ok(),
             Some(due) => self.inbox.recv_timeout(due.saturating_duration_since(now)).ok(),
         }
@@ -157,6 +167,22 @@ impl<'a> Driver<'a> {
         let (ready, skipped) = self.schedule.finished(id, end);
         self.queued(&ready);
         self.skipped(&skipped);
+        if end == End::Bad && self.worker.bench.options.fail_fast {
+            self.worker.gate.send_away();
+        }
+        if self.worker.gate.is_stuck() {
+            let skipped = self.schedule.cancel();
+            self.skipped(&skipped);
+        }
+    }
+
+    /// Tells where ready tasks wait because `max_concurrent_tasks` of them run.
+    fn crowd(&self) {
+        let Some(ceiling) = self.worker.bench.options.limits.tasks else { return };
+        let measured = self.schedule.running() as u64;
+        let is_crowded = measured >= ceiling && self.schedule.has_ready();
+        let held = Held { limit: Limit::Tasks, measured, ceiling };
+        self.worker.gate.crowd(is_crowded.then_some(held));
     }
 
     fn queued(&self, ready: &[TaskId]) {
@@ -179,6 +205,7 @@ impl<'a> Driver<'a> {
     fn crashed(&mut self) {
         self.worker.runner.cancel(CancelLevel::Now);
         self.worker.alarm.ring();
+        self.worker.gate.close();
         let skipped = self.schedule.cancel();
         self.skipped(&skipped);
     }
@@ -189,6 +216,7 @@ impl<'a> Driver<'a> {
         let level = self.cancel.level();
         self.worker.runner.cancel(level);
         self.worker.alarm.ring();
+        self.worker.gate.close();
         if level == CancelLevel::Graceful {
             self.worker.bench.emitter.emit(Event::CancelRequested { signal });
             let skipped = self.schedule.cancel();
@@ -205,6 +233,7 @@ impl Drop for EndAll<'_> {
         if std::thread::panicking() {
             self.0.runner.cancel(CancelLevel::Now);
             self.0.alarm.ring();
+            self.0.gate.close();
         }
     }
 }

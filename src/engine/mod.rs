@@ -6,6 +6,7 @@
 mod attempt;
 mod drive;
 mod dry;
+mod gate;
 mod keep;
 mod lookup;
 mod refusal;
@@ -13,6 +14,7 @@ pub mod schedule;
 mod settle;
 mod signals;
 mod task;
+mod throttle;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use crate::cache::record::Records;
 use crate::cache::state::State;
 use crate::config::Environment;
 use crate::event::Emitter;
+use crate::exec::Limits;
 use crate::graph::{Graph, TaskId};
 use crate::home::Home;
 use crate::manifest::{Manifest, Task};
@@ -72,6 +75,7 @@ pub struct Options {
     pub grace: Duration,
     /// The most bytes that a file may have to be an input.
     pub max_input: Option<u64>,
+    pub limits: Limits,
 }
 
 /// What everything works with.

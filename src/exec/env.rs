@@ -31,6 +31,11 @@ pub struct EnvRules<'a> {
 }
 
 impl EnvRules<'_> {
+    /// Whether the task itself says what a variable is.
+    pub fn names(&self, name: &str) -> bool {
+        self.set.contains_key(name) || self.pass.contains(name)
+    }
+
     /// Whether a variable of our environment is passed.
     fn passes(&self, name: &OsStr) -> bool {
         let Some(text) = name.to_str() else { return self.inherit };

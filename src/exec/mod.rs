@@ -2,12 +2,15 @@
 //!
 //! Knows nothing of the graph, of keys or of the cache.
 
+mod admission;
 mod ancestry;
+mod caps;
 mod cgroup;
 mod direct;
 mod env;
 mod family;
 mod guard;
+mod jobserver;
 mod process;
 mod program;
 mod runner;
@@ -16,7 +19,10 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
+pub use admission::{Admission, Bucket, Full, Limits, Measured, Next, Sampler, cores};
 pub use ancestry::is_ancestor;
+pub use caps::{Caps, Kept};
 pub use env::{EnvRules, task_env, withheld};
 pub use guard::guard;
+pub use jobserver::{Jobserver, MAKEFLAGS, Offer};
 pub use runner::{Command, Ended, Runner};

@@ -1,5 +1,7 @@
 //! The one place where reasons, failures and outcomes become words.
 
+mod limits;
+
 use crate::base::size::ByteSize;
 use crate::base::text::{count, shown};
 use crate::base::{Kind, TaskName};
@@ -7,6 +9,8 @@ use crate::event::{
     Danger, Failure, FolderOn, HitSource, Holder, InputChange, MissReason, SkipReason, Usage,
     Violation,
 };
+
+pub use limits::{held, in_force, jobserver_unused, limit};
 
 /// Longer values of variables are left out of a task's line.
 const MAX_VALUE: usize = 40;
@@ -101,6 +105,13 @@ pub fn failure(failure: &Failure) -> String {
             format!("input {} may not be read: {}", quoted(path), shown(problem.as_bytes()))
         }
         Failure::ToolMissing { name } => format!("tool {} is not on the PATH", quoted(name)),
+        Failure::DiskFull { path, percent, ceiling } => {
+            let path = quoted(path);
+            format!("not started: the disk of {path} is {percent} % full, the limit is {ceiling} %")
+        }
+        Failure::OutOfMemory { limit } => {
+            format!("killed: the tasks of the run used all of their {}", ByteSize(*limit))
+        }
         Failure::Files { problem } => shown(problem.as_bytes()).into_owned(),
     }
 }
@@ -124,6 +135,14 @@ pub fn hint(failure: &Failure) -> Option<String> {
         ),
         Failure::InputDenied { .. } => {
             Some("let this user read it (`chmod`, `chown`), or take it out of `inputs`".to_owned())
+        }
+        Failure::DiskFull { .. } => Some(
+            "make room there (`reprovm cache clean` removes all results), or raise \
+             `rate_limiting.max_disk_percent`"
+                .to_owned(),
+        ),
+        Failure::OutOfMemory { .. } => {
+            Some("raise `--max-memory`, or run fewer tasks at a time (`--jobs`)".to_owned())
         }
         _ => None,
     }

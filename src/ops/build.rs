@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::backup;
 use super::earlier::{self, Part};
 use super::figures;
+use super::limits;
 use super::project::Project;
 use super::security;
 use super::types::{BuildOptions, Error, Report};
@@ -106,7 +107,9 @@ impl Project {
         // Until the state is saved.
         let _inbox = match means {
             Some((runner, inbox)) => {
-                run(&bench, &settled, runner, &inbox)?;
+                limits::tell(&bench, &runner);
+                let runner = prepare(&bench, runner, options)?;
+                engine::execute(&bench, &settled, runner, &inbox).map_err(engine_error)?;
                 Some(inbox)
             }
             None => {
@@ -251,21 +254,27 @@ fn means(bench: &Bench<'_>) -> Result<(Runner, Inbox), Error> {
     let runner = Runner::new(bench.options.jobs, bench.options.grace).map_err(|source| {
         Error::System { what: "prepare for running commands".to_owned(), source }
     })?;
-    Ok((runner, inbox))
+    Ok((runner.capped(limits::caps(&bench.options.limits)), inbox))
 }
 
 fn engine_error(error: engine::EngineError) -> Error {
     Error::System { what: error.what.to_owned(), source: error.source }
 }
 
-fn run(bench: &Bench<'_>, settled: &Settled, runner: Runner, inbox: &Inbox) -> Result<(), Error> {
+/// The folders, the listeners and the jobserver, for a run that runs something.
+fn prepare(bench: &Bench<'_>, mut runner: Runner, options: &BuildOptions) -> Result<Runner, Error> {
     bench.home.prepare().map_err(|error| {
         security::tell_denied(&error, bench.emitter);
         cache_error(bench.home.cache_dir(), &error)
     })?;
     bench.home.sweep();
+    if let Some(jobserver) =
+        limits::jobserver(options, bench.home, bench.options.jobs, bench.emitter)
+    {
+        runner.share(jobserver);
+    }
     bench.emitter.go_async();
-    engine::execute(bench, settled, runner, inbox).map_err(engine_error)
+    Ok(runner)
 }
 
 fn cache_error(cache: &Path, error: &crate::base::FileError) -> Error {
@@ -319,6 +328,7 @@ fn engine_options(options: &BuildOptions) -> Options {
         retry_delay: Duration::from_millis(execution.retry_delay_ms),
         grace: Duration::from_secs(execution.grace_seconds),
         max_input: options.config.security.max_input_size_mb.0.map(|mib| mib << 20),
+        limits: limits::limits(&options.config),
     }
 }
 
@@ -326,7 +336,8 @@ fn engine_options(options: &BuildOptions) -> Options {
 pub(super) fn jobs(options: &BuildOptions) -> usize {
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let most = options.config.rate_limiting.max_concurrent_tasks.0.map_or(usize::MAX, number);
-    let jobs = options.config.execution.parallel_jobs.0.map_or_else(threads, number);
+    let set = options.config.execution.parallel_jobs.0.map(number);
+    let jobs = set.or_else(|| limits::offered_jobs(options)).unwrap_or_else(threads);
     jobs.min(most).min(Runner::most_slots()).max(1)
 }
 

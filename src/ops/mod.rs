@@ -8,6 +8,7 @@ mod danger;
 mod earlier;
 mod explain;
 mod figures;
+mod limits;
 mod project;
 mod security;
 mod settings;
