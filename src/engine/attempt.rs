@@ -89,6 +89,12 @@ impl Worker<'_> {
         loop {
             usage.attempts += 1;
             let ran = self.attempt(task, turn.slot, usage.attempts, &mut usage);
+            let may_retry = usage.attempts <= retries;
+            let failed = !matches!(ran, Ok((Ok(()) | Err(Failed::Cancelled), _)));
+            if failed && !may_retry && bench.options.fail_fast {
+                // Before the place is another's.
+                self.gate.send_away();
+            }
             turn.leave();
             let (end, log) = match ran {
                 Ok(done) => done,
@@ -98,7 +104,7 @@ impl Worker<'_> {
                 }
             };
             let failure = match end {
-                Err(Failed::Failure(failure)) if usage.attempts <= retries => failure,
+                Err(Failed::Failure(failure)) if may_retry => failure,
                 end => return Attempts { end, usage, log: Some(log) },
             };
             let wait = jittered(delay);

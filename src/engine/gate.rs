@@ -107,10 +107,7 @@ impl<'a> Gate<'a> {
         if state.admission.is_waited_for() || state.pressure.is_on() {
             self.decide(&mut state, now).map(|again| now + again)
         } else {
-            // What the CPU does is measured from one look to the next.
-            if state.sampler.is_watching() {
-                state.sampler.read(now, &|| 0);
-            }
+            state.sampler.watch(now);
             None
         }
     }

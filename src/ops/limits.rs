@@ -7,6 +7,9 @@ use crate::event::{Emitter, Event, InForce, Limit, Means};
 use crate::exec::{Caps, Jobserver, Limits, MAKEFLAGS, Offer, Runner, cores};
 use crate::home::Home;
 
+/// As many as the setting allows.
+const MOST_JOBS: usize = 256;
+
 pub(super) fn limits(config: &Config) -> Limits {
     let rate = &config.rate_limiting;
     Limits {
@@ -56,7 +59,7 @@ fn offer(options: &BuildOptions) -> Option<Offer> {
 
 /// How many jobs a `make` around this run has, where they are shared.
 pub(super) fn offered_jobs(options: &BuildOptions) -> Option<usize> {
-    offer(options).filter(Offer::is_there)?.jobs
+    Some(offer(options).filter(Offer::is_there)?.jobs?.min(MOST_JOBS))
 }
 
 /// The jobserver that the tasks share: that of the `make` around this run, or one of our own.

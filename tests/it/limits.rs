@@ -243,6 +243,33 @@ fn a_run_that_waits_at_a_limit_can_be_stopped_and_leaves_what_waited_as_it_was()
 }
 
 #[test]
+fn a_run_that_waits_for_the_cache_can_be_stopped() {
+    let project = of(&quick(40));
+    let set = ["--set", "max_cache_operations_per_second=1"];
+    let mut run = project.spawn_json(set.iter().chain(&["-j", "2", "manifest.txt"]));
+    run.wait_for_event("limit_hit", "\"limit\":\"cache_operations\"");
+    run.signal(Signal::SIGINT);
+    let run = run.wait();
+    run.code(130);
+    assert_paired(&run);
+    // All of them would have taken more than a minute.
+    assert!(run.summary().executed < 40, "{}", run.transcript());
+}
+
+#[test]
+fn after_the_first_failure_what_waits_does_not_start_where_nothing_more_is_to() {
+    let project = of(&BUSY.replace("done\n", "done; exit 1\n"));
+    let args = ["-j", "2", "--max-cpu", "1", "--fail-fast", "manifest.txt"];
+    let mut run = project.spawn_json(args);
+    run.wait_for_event("limit_hit", "\"limit\":\"cpu\"");
+    project.file("go", "");
+    let run = run.wait();
+    run.code(6);
+    assert_eq!(run.events_of("task_started").len(), 1, "{}", run.transcript());
+    assert_eq!(run.summary().failed, 1);
+}
+
+#[test]
 fn the_number_of_tasks_at_a_time_is_a_limit_that_is_told_and_counted() {
     let project = of(&quick(3));
     let args = ["-j", "2", "--set", "max_concurrent_tasks=1", "manifest.txt"];

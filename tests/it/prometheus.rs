@@ -277,8 +277,9 @@ fn a_port_that_is_taken_ends_the_exporter_and_not_a_run() {
 fn a_run_that_is_stopped_counts_as_interrupted() {
     let project = Project::new();
     project.manifest("task a {\n  cmd = touch up; sleep 1000\n}\ntask b {\n  cmd = true\n}\n");
-    let mut run = project.spawn(["-j", "2", "manifest.txt"]);
+    let mut run = project.spawn_json(["-j", "2", "manifest.txt"]);
     wait_until("the task", || project.exists("up"));
+    run.wait_for_event("task_finished", "\"task\":\"b\"");
     run.signal(Signal::SIGTERM);
     run.wait().code(143);
     let (_exporter, address) = exporter(&project);

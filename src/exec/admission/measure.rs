@@ -56,16 +56,16 @@ impl Sampler {
         Self { limits, folders, times: None, memory_at: None, measured: Measured::default() }
     }
 
-    /// Whether it has to be asked again and again, so that it knows when it matters.
-    pub fn is_watching(&self) -> bool {
-        self.limits.cpu_percent.is_some()
+    /// What the CPU does is measured from one look to the next, also while nobody waits.
+    pub fn watch(&mut self, now: Instant) {
+        if self.limits.cpu_percent.is_some() {
+            self.read_cpu(now, &std::fs::read_to_string("/proc/stat").unwrap_or_default());
+        }
     }
 
     /// Looks at what was not looked at just now. `memory` tells what the tasks use.
     pub fn read(&mut self, now: Instant, memory: &dyn Fn() -> u64) -> &Measured {
-        if self.limits.cpu_percent.is_some() {
-            self.read_cpu(now, &std::fs::read_to_string("/proc/stat").unwrap_or_default());
-        }
+        self.watch(now);
         if self.limits.memory.is_some()
             && self.memory_at.is_none_or(|at| now.saturating_duration_since(at) >= WINDOW)
         {
@@ -107,8 +107,7 @@ impl Sampler {
 }
 
 /// Of the first line of `/proc/stat`: the time of all cores, and what of it was spent working.
-/// Waiting for a disk is not, nor is what a host took away from us work of this machine; but it
-/// is not to be had either.
+/// Waiting for a disk is not; what a host took away from us is, since nobody can have it.
 fn times(stat: &str) -> Option<(u64, u64)> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     let fields: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
