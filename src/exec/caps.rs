@@ -83,6 +83,19 @@ impl Caps {
     }
 }
 
+/// What could be kept for groups in a folder, as far as can be seen without changing anything.
+pub(super) fn could_keep(folder: &Path) -> Kept {
+    let words = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+    let (granted, enabled) = (words("cgroup.controllers"), words("cgroup.subtree_control"));
+    // The group of all processes is the only one that may hold some and have groups as well.
+    let free = is_alone(folder) || !folder.join("cgroup.type").exists();
+    let could = |name: &str| {
+        let among = |list: &str| list.split_whitespace().any(|one| one == name);
+        among(&enabled) || (among(&granted) && free)
+    };
+    Kept { cpu: could("cpu"), memory: could("memory") }
+}
+
 /// How many processes of a group were killed so far because there was no more memory.
 pub(super) fn oom_kills(folder: &Path) -> u64 {
     let events = fs::read_to_string(folder.join("memory.events")).unwrap_or_default();
@@ -96,14 +109,17 @@ fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
 
 /// Moves this process to a group, if it is alone in the one that it is in.
 pub(super) fn move_alone(from: &Path, to: &Path) -> bool {
-    let own = std::process::id().to_string();
-    let procs = fs::read_to_string(from.join("cgroup.procs")).unwrap_or_default();
-    procs.lines().all(|line| line == own)
-        && !procs.is_empty()
+    is_alone(from)
         && files::create_dir_all(to).is_ok()
         && write(to, "cgroup.procs", "0")
             .inspect_err(|error| tracing::debug!(%error, "control group cannot be left"))
             .is_ok()
+}
+
+fn is_alone(group: &Path) -> bool {
+    let own = std::process::id().to_string();
+    let procs = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    !procs.is_empty() && procs.lines().all(|line| line == own)
 }
 
 #[cfg(test)]
@@ -163,6 +179,27 @@ mod tests {
         let alone = group(&[("cgroup.procs", &format!("{own}\n"))]);
         assert!(move_alone(alone.path(), to.path()));
         assert_eq!(read(&to, "cgroup.procs"), "0");
+    }
+
+    #[test]
+    fn what_could_be_kept_is_seen_without_a_change() {
+        let own = format!("{}\n", std::process::id());
+        let of = |controllers, enabled, procs: &str, kind: &[(&str, &str)]| {
+            let mut files = vec![
+                ("cgroup.controllers", controllers),
+                ("cgroup.subtree_control", enabled),
+                ("cgroup.procs", procs),
+            ];
+            files.extend(kind);
+            let kept = could_keep(group(&files).path());
+            (kept.cpu, kept.memory)
+        };
+        let inner = &[("cgroup.type", "domain")][..];
+        assert_eq!(of("cpu io memory", "", &own, inner), (true, true));
+        assert_eq!(of("cpu io memory", "memory", "1\n", inner), (false, true));
+        assert_eq!(of("cpuset memory", "", "1\n", &[]), (false, true));
+        assert_eq!(of("hugetlb", "", "1\n", &[]), (false, false));
+        assert_eq!(could_keep(Path::new("/nowhere")), Kept::default());
     }
 
     #[test]

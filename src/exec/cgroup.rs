@@ -147,6 +147,11 @@ pub(super) fn is_granted() -> bool {
     parent().is_some()
 }
 
+/// Which limits the kernel would keep for a run that is started here.
+pub fn could_keep() -> Kept {
+    parent().map_or_else(Kept::default, |parent| caps::could_keep(&parent))
+}
+
 /// The folder of the group that this process is in, if it may make groups there.
 fn parent() -> Option<PathBuf> {
     if !clone::INTO_CGROUP || kernel_version()? < NEEDED {

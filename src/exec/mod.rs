@@ -22,6 +22,7 @@ mod tests;
 pub use admission::{Admission, Bucket, Full, Limits, Measured, Next, Sampler, cores};
 pub use ancestry::is_ancestor;
 pub use caps::{Caps, Kept};
+pub use cgroup::could_keep;
 pub use env::{EnvRules, task_env, withheld};
 pub use guard::guard;
 pub use jobserver::{Jobserver, MAKEFLAGS, Offer};

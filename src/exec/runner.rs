@@ -71,6 +71,18 @@ pub enum Ended {
     Cancelled,
 }
 
+impl Ended {
+    /// Where the kernel killed something of it because all had so many bytes. A command that
+    /// succeeded all the same, or that we ended, has not failed for that.
+    pub(super) fn for_want_of(self, bytes: Option<u64>) -> Self {
+        match (self, bytes) {
+            (Self::Exit(code), Some(bytes)) if code != 0 => Self::OutOfMemory(bytes),
+            (Self::Signal { .. }, Some(bytes)) => Self::OutOfMemory(bytes),
+            (ended, _) => ended,
+        }
+    }
+}
+
 /// Runs commands, at most one a slot at a time. Shared by reference between threads.
 #[derive(Debug)]
 pub struct Runner {
@@ -206,13 +218,8 @@ impl Runner {
         let reaped = waited.and_then(|()| FAMILY.reap(pid));
         *lock(cell) = Slot::Idle;
         let (status, used) = reaped?;
-        let ended = match (how_ended(status, why), self.caps.memory()) {
-            (Ended::Exit(1..) | Ended::Signal { .. }, Some(bytes)) if starved => {
-                Ended::OutOfMemory(bytes)
-            }
-            (ended, _) => ended,
-        };
-        Ok((ended, usage(duration, &used)))
+        let bytes = self.caps.memory().filter(|_| starved);
+        Ok((how_ended(status, why).for_want_of(bytes), usage(duration, &used)))
     }
 
     /// Starts the command, unless the run is cancelled. The slot is locked meanwhile, so that a

@@ -284,6 +284,17 @@ fn the_number_of_tasks_at_a_time_is_a_limit_that_is_told_and_counted() {
 }
 
 #[test]
+fn health_says_what_keeps_the_limits_that_are_set() {
+    let project = of(&quick(1));
+    let limits = ["--max-memory", "512", "--max-cpu", "80"];
+    let health = project.run(["health"].iter().chain(&limits));
+    health
+        .stdout_has("; `max_memory_mb` is kept by ")
+        .stdout_has("; `max_cpu_percent` is kept by ");
+    project.run(["health"]).stdout_lacks("is kept by");
+}
+
+#[test]
 fn what_is_waited_for_is_shown() {
     let mut project = of(BUSY);
     project.env("TERM", "xterm-256color").env("NO_COLOR", "1");
