@@ -111,6 +111,11 @@ impl Home {
         self.root.join("stage")
     }
 
+    /// The fifo of a run that shares its slots with its tasks.
+    pub fn jobserver(&self) -> PathBuf {
+        self.stage().join("jobserver")
+    }
+
     /// The state of the workspace for one manifest.
     pub fn state(&self, manifest: &Path) -> PathBuf {
         self.root.join("state").join(format!("{}.state", manifest_id(manifest)))

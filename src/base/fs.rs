@@ -145,6 +145,19 @@ pub fn symlink(target: &[u8], path: &Path) -> Result<(), FileError> {
 }
 
 #[track_caller]
+/// Writes to a file that is there and not made, as those of the kernel.
+pub fn write_existing(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let mut file = File::options().write(true).open(path).at("open", path)?;
+    file.write_all(bytes).at("write", path)
+}
+
+/// A fifo that only we may use.
+pub fn create_fifo(path: &Path) -> Result<(), FileError> {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600))
+        .map_err(std::io::Error::from)
+        .at("create", path)
+}
+
 pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     fs::rename(from, to).at("put into place", to)
 }

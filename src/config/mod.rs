@@ -27,7 +27,7 @@ pub use table::{
     Performance, Prometheus, RateLimiting, RemoteCas, SECTIONS, Security, settings,
 };
 pub use value::{
-    Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, SmtpTls, SyslogAddress,
-    UrlPath, Wait,
+    Algorithm, Auto, Backend, Fallback, JobserverKind, Limit, LogFormat, RemoteMode, SmtpTls,
+    SyslogAddress, UrlPath, Wait,
 };
 pub use variables::{is_secret_variable, secret_variables};

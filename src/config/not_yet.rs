@@ -4,15 +4,7 @@
 use super::declare::Setting;
 
 /// `section.*`, or `section.key`.
-const NOT_YET: &[&str] = &[
-    "performance.enable_profiling",
-    "security.enable_sandboxing",
-    "rate_limiting.max_cpu_percent",
-    "rate_limiting.max_memory_mb",
-    "rate_limiting.max_tasks_per_second",
-    "rate_limiting.max_disk_percent",
-    "rate_limiting.max_cache_operations_per_second",
-];
+const NOT_YET: &[&str] = &["performance.enable_profiling", "security.enable_sandboxing"];
 
 impl Setting {
     /// Whether something in the program reads it.

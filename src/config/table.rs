@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use super::declare::{Section, Setting, settings};
 use super::notify::{Addresses, HookUrl, NoticeKinds, Template};
 use super::value::{
-    Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, SmtpTls, SyslogAddress,
-    UrlPath, Value, Wait,
+    Algorithm, Auto, Backend, Fallback, JobserverKind, Limit, LogFormat, RemoteMode, SmtpTls,
+    SyslogAddress, UrlPath, Value, Wait,
 };
 use crate::base::Secret;
 use crate::event::Level;
@@ -61,6 +61,9 @@ settings! {
         fail_fast: bool = "false", flag "--fail-fast";
         /// Whether everything needed is run, whatever the cache says
         force: bool = "false", var "REPROVM_FORCE", flag "--force";
+        /// How `make` and other programs in tasks share the slots of the run: a pipe that they
+        /// inherit, a fifo that newer ones open (make 4.4, ninja 1.13), or not at all
+        jobserver: JobserverKind = "pipe";
         /// How long a run waits for another one of the same project, in seconds
         lock_wait_seconds: Wait = "forever" in 0 to 31536000, flag "--wait SECONDS, --no-wait";
     }
@@ -106,15 +109,17 @@ settings! {
     rate_limiting: RateLimiting {
         /// No task is started while the machine is busier than this, in percent of all cores
         max_cpu_percent: Limit = "off" in 1 to 100, var "REPROVM_MAX_CPU_PERCENT", flag "--max-cpu PERCENT";
-        /// How much memory the tasks of a run may use together, in MiB
+        /// No task is started while those of the run would use more memory than this, in MiB
         max_memory_mb: Limit = "off" in 1 to 1073741824, var "REPROVM_MAX_MEMORY_MB", flag "--max-memory MB";
         /// How many tasks run at a time, whatever the number of jobs is
         max_concurrent_tasks: Limit = "off" in 1 to 256, var "REPROVM_MAX_CONCURRENT_TASKS";
-        /// How many tasks are started in a second
+        /// How many commands are started in a second; after a pause as many at once
         max_tasks_per_second: Limit = "off" in 1 to 1000000;
-        /// No task is started while the disk of the project is fuller than this, in percent
+        /// No task is started while the disk of the project or of the cache is fuller than this,
+        /// in percent
         max_disk_percent: Limit = "off" in 1 to 100;
-        /// How many times in a second the cache is asked or written
+        /// How often in a second the cache is asked for a result, or a result is put into place or
+        /// into the cache
         max_cache_operations_per_second: Limit = "off" in 1 to 1000000;
     }
 

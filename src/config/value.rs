@@ -286,6 +286,16 @@ choice!(
     }
 );
 choice!(
+    /// How tasks share the slots of a run with what they start.
+    JobserverKind {
+        /// Descriptors that they inherit.
+        Pipe = "pipe",
+        /// A path that they open.
+        Fifo = "fifo",
+        Off = "off",
+    }
+);
+choice!(
     /// What a part does that cannot keep its promise.
     Fallback {
         Warn = "warn",

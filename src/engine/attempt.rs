@@ -1,17 +1,19 @@
 //! One task's command: its environment, its log, its attempts, and how it ended.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Bench;
+use super::gate::{Refused, Turn};
 use super::lookup::chain;
 use super::task::Worker;
 use crate::base::fs::{self, Context as _};
 use crate::base::{Digest, FileError, clock};
 use crate::event::{Event, Failure, Output as Log, Usage};
-use crate::exec::{Command, Ended, EnvRules, task_env, withheld};
+use crate::exec::{Command, Ended, EnvRules, MAKEFLAGS, task_env, withheld};
 use crate::manifest::Task;
 use crate::store::Form;
 
@@ -33,6 +35,19 @@ pub(super) struct Attempts {
 pub(super) enum Failed {
     Failure(Failure),
     Cancelled,
+}
+
+impl From<Refused> for Failed {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Closed => Self::Cancelled,
+            Refused::Full(full) => Self::Failure(Failure::DiskFull {
+                path: full.path.display().to_string(),
+                percent: full.percent,
+                ceiling: full.ceiling,
+            }),
+        }
+    }
 }
 
 /// Lets a wait end early when the run is cancelled.
@@ -60,12 +75,12 @@ impl Alarm {
 }
 
 impl Worker<'_> {
-    /// Runs the command until it succeeds or its retries are used up. `between` clears the remains
-    /// of an attempt away.
+    /// Runs the command until it succeeds or its retries are used up, each attempt in a turn of its
+    /// own. `between` clears the remains of an attempt away.
     pub(super) fn attempts(
         &self,
         task: &Task,
-        slot: usize,
+        mut turn: Turn<'_>,
         between: &dyn Fn() -> Result<(), FileError>,
     ) -> Attempts {
         let bench = self.bench;
@@ -74,7 +89,15 @@ impl Worker<'_> {
         let mut delay = bench.options.retry_delay;
         loop {
             usage.attempts += 1;
-            let (end, log) = match self.attempt(task, slot, usage.attempts, &mut usage) {
+            let ran = self.attempt(task, turn.slot, usage.attempts, &mut usage);
+            let may_retry = usage.attempts <= retries;
+            let failed = !matches!(ran, Ok((Ok(()) | Err(Failed::Cancelled), _)));
+            if failed && !may_retry && bench.options.fail_fast {
+                // Before the place is another's.
+                self.gate.send_away();
+            }
+            turn.leave();
+            let (end, log) = match ran {
                 Ok(done) => done,
                 Err(error) => {
                     let failure = Failure::Files { problem: chain(&error) };
@@ -82,7 +105,7 @@ impl Worker<'_> {
                 }
             };
             let failure = match end {
-                Err(Failed::Failure(failure)) if usage.attempts <= retries => failure,
+                Err(Failed::Failure(failure)) if may_retry => failure,
                 end => return Attempts { end, usage, log: Some(log) },
             };
             let wait = jittered(delay);
@@ -100,6 +123,9 @@ impl Worker<'_> {
             if let Err(error) = cleared {
                 let failure = Failure::Files { problem: chain(&error) };
                 return Attempts { end: Err(Failed::Failure(failure)), usage, log: Some(log) };
+            }
+            if let Err(refused) = turn.again() {
+                return Attempts { end: Err(refused.into()), usage, log: Some(log) };
             }
         }
     }
@@ -128,7 +154,7 @@ impl Worker<'_> {
                 text,
                 shell: task.shell.as_deref(),
                 cwd: task.cwd.as_path().to_path_buf(),
-                env: task_env(bench.environment, &rules),
+                env: self.env(&rules),
                 timeout,
                 stdin: None,
                 log: &log,
@@ -152,6 +178,7 @@ impl Worker<'_> {
                     Ended::Signal { signal, core_dumped } => {
                         Failure::Signal { signal, core_dumped }
                     }
+                    Ended::OutOfMemory(limit) => Failure::OutOfMemory { limit },
                     Ended::TimedOut => {
                         Failure::TimedOut { after_ms: millis(timeout.unwrap_or_default()) }
                     }
@@ -159,6 +186,21 @@ impl Worker<'_> {
             }
         };
         Ok((Err(Failed::Failure(failure)), log))
+    }
+}
+
+impl Worker<'_> {
+    /// What the command sees: beside all that is in its key the jobserver, unless the task has a
+    /// `MAKEFLAGS` of its own.
+    fn env(&self, rules: &EnvRules<'_>) -> Vec<(OsString, OsString)> {
+        let mut env = task_env(self.bench.environment, rules);
+        if let Some(jobserver) = self.runner.jobserver()
+            && !rules.names(MAKEFLAGS)
+        {
+            env.retain(|(name, _)| name != MAKEFLAGS);
+            env.push((MAKEFLAGS.into(), jobserver.flags().into()));
+        }
+        env
     }
 }
 

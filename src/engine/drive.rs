@@ -7,14 +7,16 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::attempt::Alarm;
+use super::gate::Gate;
 use super::schedule::{End, Schedule, Setup, Skip};
 use super::settle::Settled;
 use super::signals::Ears;
 use super::task::Worker;
+use super::throttle::Throttle;
 use super::{Bench, EngineError};
 use crate::base::{Cancel, CancelLevel, clock};
 use crate::cache::state::{Phase, TaskRow};
-use crate::event::Event;
+use crate::event::{Event, Held, Limit};
 use crate::exec::Runner;
 use crate::graph::{TaskId, ids};
 
@@ -24,6 +26,8 @@ pub(super) enum Message {
     Signal(i32),
     /// The last task has ended.
     Over,
+    /// Somebody waits at the gate.
+    Look,
     /// A thread of the pool panicked.
     Crashed,
 }
@@ -74,7 +78,9 @@ pub fn execute(
             trouble("start the threads that run tasks")(std::io::Error::other(error))
         })?;
     let alarm = Alarm::default();
-    let worker = Worker { bench, runner: &runner, alarm: &alarm };
+    let gate = Gate::new(bench, &runner, inbox.sender.clone());
+    let throttle = Throttle::new(bench.options.limits.cache_operations, bench.emitter);
+    let worker = Worker { bench, runner: &runner, alarm: &alarm, gate: &gate, throttle: &throttle };
     let earlier = durations(bench);
     let durations: Vec<u64> = earlier.iter().map(|took| took.unwrap_or(0)).collect();
     let pools: Vec<Option<u32>> = bench.plan.manifest.tasks.iter().map(|task| task.pool).collect();
@@ -98,6 +104,8 @@ pub fn execute(
     pool.in_place_scope(|scope| drive(scope, &turns, &mut cancel, &inbox.inbox));
     inbox.interrupted.store(cancel.is_raised(), Ordering::Relaxed);
     drop(pool);
+    gate.finish();
+    throttle.finish();
     runner.finish();
     Ok(())
 }
@@ -141,19 +149,20 @@ fn drive<'a>(
     let _end_all = EndAll(turns);
     turns.begin(scope);
     while !turns.schedule().is_done() {
-        match hear(turns.worker.runner, inbox) {
+        match hear(turns.worker, inbox) {
             Some(Message::Signal(signal)) => turns.signalled(signal, cancel),
             // The panic goes on in this thread when the others are done.
             Some(Message::Crashed) => return turns.crashed(),
-            Some(Message::Over) | None => {}
+            Some(Message::Look | Message::Over) | None => {}
         }
     }
 }
 
 /// The next message; none where the runner wanted its turn first.
-fn hear(runner: &Runner, inbox: &Receiver<Message>) -> Option<Message> {
+fn hear(worker: Worker<'_>, inbox: &Receiver<Message>) -> Option<Message> {
     let now = clock::instant();
-    match runner.tick(now) {
+    let due = [worker.runner.tick(now), worker.gate.look(now)];
+    match due.into_iter().flatten().min() {
         None => inbox.recv().ok(),
         Some(due) => inbox.recv_timeout(due.saturating_duration_since(now)).ok(),
     }
@@ -177,10 +186,14 @@ impl<'a> Turns<'a> {
     fn begin(&'a self, scope: &rayon::Scope<'a>) {
         let mut schedule = self.schedule();
         self.queued(&schedule.ready());
-        self.heed_stop(&mut schedule);
+        if self.stop.is_raised() {
+            let skipped = schedule.cancel();
+            self.skipped(&skipped);
+        }
         while let Some(id) = schedule.start_next() {
             self.spawn(scope, id);
         }
+        self.crowd(&schedule);
     }
 
     fn spawn(&'a self, scope: &rayon::Scope<'a>, id: TaskId) {
@@ -204,16 +217,32 @@ impl<'a> Turns<'a> {
         // Before the lock is given back: nobody else can have started them.
         self.queued(&ready);
         self.skipped(&skipped);
-        self.heed_stop(&mut schedule);
+        if end == End::Bad && self.worker.bench.options.fail_fast {
+            self.worker.gate.send_away();
+        }
+        if self.stop.is_raised() || self.worker.gate.is_stuck() {
+            let skipped = schedule.cancel();
+            self.skipped(&skipped);
+        }
         let next = schedule.start_next();
         while let Some(id) = schedule.start_next() {
             self.spawn(scope, id);
         }
+        self.crowd(&schedule);
         if schedule.is_done() {
             // The loop hears until all is over.
             let _ = self.to_loop.send(Message::Over);
         }
         next
+    }
+
+    /// Tells where ready tasks wait because `max_concurrent_tasks` of them run.
+    fn crowd(&self, schedule: &Schedule<'_>) {
+        let Some(ceiling) = self.worker.bench.options.limits.tasks else { return };
+        let measured = schedule.running() as u64;
+        let is_crowded = measured >= ceiling && schedule.has_ready();
+        let held = Held { limit: Limit::Tasks, measured, ceiling };
+        self.worker.gate.crowd(is_crowded.then_some(held));
     }
 
     fn queued(&self, ready: &[TaskId]) {
@@ -232,19 +261,12 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// Gives up what has not begun, where somebody wants that.
-    fn heed_stop(&self, schedule: &mut Schedule<'_>) {
-        if self.stop.is_raised() {
-            let skipped = schedule.cancel();
-            self.skipped(&skipped);
-        }
-    }
-
     /// Nothing new is worth starting, and what runs is ended.
     fn crashed(&self) {
         self.schedule().cancel();
         self.worker.runner.cancel(CancelLevel::Now);
         self.worker.alarm.ring();
+        self.worker.gate.close();
     }
 
     /// The first signal stops what can be stopped in good order, the next at once.
@@ -254,6 +276,7 @@ impl<'a> Turns<'a> {
         let level = cancel.level();
         self.worker.runner.cancel(level);
         self.worker.alarm.ring();
+        self.worker.gate.close();
         if level == CancelLevel::Graceful {
             self.worker.bench.emitter.emit(Event::CancelRequested { signal });
             let skipped = self.schedule().cancel();

@@ -6,6 +6,7 @@
 mod attempt;
 mod drive;
 mod dry;
+mod gate;
 mod keep;
 mod lookup;
 mod refusal;
@@ -13,6 +14,7 @@ pub mod schedule;
 mod settle;
 mod signals;
 mod task;
+mod throttle;
 mod turn;
 
 use std::sync::OnceLock;
@@ -23,6 +25,7 @@ use crate::cache::record::Records;
 use crate::cache::state::State;
 use crate::config::Environment;
 use crate::event::Emitter;
+use crate::exec::Limits;
 use crate::graph::{Graph, TaskId};
 use crate::home::Home;
 use crate::manifest::{Manifest, Task};
@@ -73,6 +76,7 @@ pub struct Options {
     pub grace: Duration,
     /// The most bytes that a file may have to be an input.
     pub max_input: Option<u64>,
+    pub limits: Limits,
 }
 
 /// What everything works with.

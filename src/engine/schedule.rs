@@ -215,6 +215,11 @@ impl<'a> Schedule<'a> {
         self.left == 0
     }
 
+    /// Whether a task is ready that its pool has room for.
+    pub fn has_ready(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.room > 0 && !lane.ready.is_empty())
+    }
+
     pub fn running(&self) -> usize {
         self.running
     }

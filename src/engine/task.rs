@@ -2,17 +2,19 @@
 
 use super::Bench;
 use super::attempt::{Alarm, Attempts, Failed};
+use super::gate::{Gate, Refused};
 use super::lookup::{Lookup, Restored, chain};
 use super::refusal::{input_failure, output_failure};
 use super::schedule::End;
 use super::settle::group_result;
+use super::throttle::Throttle;
 use super::turn::Turn;
 use crate::base::{Digest, FileError, Kind, clock};
 use crate::cache::files::{Entry, FileId, Since};
 use crate::cache::inputs::{self, Effort, InputError, Member, Tools};
 use crate::cache::outputs::{self, Before};
 use crate::cache::recipe::Recipe;
-use crate::cache::record::Record;
+use crate::cache::record::{Found, Look, Record};
 use crate::cache::state::{Phase, TaskRow};
 use crate::event::{Event, Failure, InputChange, MissReason, Outcome, Usage};
 use crate::exec::Runner;
@@ -20,11 +22,13 @@ use crate::graph::TaskId;
 use crate::manifest::Task;
 
 /// What a thread of the pool works with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Worker<'a> {
     pub bench: &'a Bench<'a>,
     pub runner: &'a Runner,
     pub alarm: &'a Alarm,
+    pub gate: &'a Gate<'a>,
+    pub throttle: &'a Throttle<'a>,
 }
 
 /// A task with everything that decides its result.
@@ -70,6 +74,10 @@ impl Worker<'_> {
                 return self.end(task, Outcome::Failed { failure }, Usage::default(), Vec::new());
             }
         };
+        let asks = task.cache && !bench.options.force;
+        if asks && !self.throttle.pass(self.alarm) {
+            return self.end(task, Outcome::Cancelled, Usage::default(), Vec::new());
+        }
         match self.look(&mut job) {
             Looked::UpToDate => {
                 bench.results.set(id, job.row.result);
@@ -84,7 +92,10 @@ impl Worker<'_> {
                 });
                 self.end(task, Outcome::UpToDate, Usage::default(), Vec::new())
             }
-            Looked::Restored { record, restored } => self.hit(&job, &record, restored),
+            Looked::Restored { record, restored } => {
+                self.throttle.owe();
+                self.hit(&job, &record, restored)
+            }
             Looked::Blocked(failure) => {
                 self.end_job(&job, Outcome::Failed { failure }, Usage::default())
             }
@@ -178,6 +189,10 @@ impl Worker<'_> {
             key: job.key,
             reasons: job.reasons.clone(),
         });
+        let turn = match self.gate.enter(slot, || self.expected_memory(job)) {
+            Ok(turn) => turn,
+            Err(refused) => return self.refused(job, refused),
+        };
         let before = match self.prepare(job) {
             Ok(before) => before,
             Err(error) => {
@@ -199,7 +214,7 @@ impl Worker<'_> {
             let remains = outputs::remains(task, &before, started_ns)?;
             outputs::clear(task, &remains, &bench.state.files)
         };
-        let Attempts { end, usage, log } = self.attempts(task, slot, &clear);
+        let Attempts { end, usage, log } = self.attempts(task, turn, &clear);
         // A cancelled command's words are of no use to anyone.
         let log = match (&end, log) {
             (Err(Failed::Cancelled), _) | (_, None) => None,
@@ -220,6 +235,26 @@ impl Worker<'_> {
         };
         bench.state.set_row(&task.name, failed);
         self.end_job(job, outcome, usage)
+    }
+
+    /// Nothing was touched: the task is as it was.
+    fn refused(&self, job: &Job<'_>, refused: Refused) -> End {
+        let outcome = match refused.into() {
+            Failed::Cancelled => Outcome::Cancelled,
+            Failed::Failure(failure) => Outcome::Failed { failure },
+        };
+        self.end_job(job, outcome, Usage::default())
+    }
+
+    /// The bytes that the command will use: what its largest process had when it last succeeded,
+    /// else an equal share of what all may use.
+    fn expected_memory(&self, job: &Job<'_>) -> u64 {
+        let options = &self.bench.options;
+        let Some(all) = options.limits.memory else { return 0 };
+        match self.bench.records.find(&job.row.key, Look::Only) {
+            Found::Record(record) if record.usage.peak_rss_bytes > 0 => record.usage.peak_rss_bytes,
+            _ => all / options.jobs.max(1) as u64,
+        }
     }
 
     /// Clears away what the task made before, and takes stock of what is left.
@@ -265,6 +300,8 @@ impl Worker<'_> {
         } else if let Some((log, log_size)) = log
             && task.cache
         {
+            // Who is asked to end still keeps what is done.
+            self.throttle.pass(self.alarm);
             let recipe = job.recipe.clone();
             let record = Record { recipe, outputs, log, log_size, usage };
             bench.keep_record(task, &job.key, &record);

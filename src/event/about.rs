@@ -29,6 +29,10 @@ impl Event {
             Self::SecurityViolation { .. } => "security_violation",
             Self::AccessDenied { .. } => "access_denied",
             Self::TaskPlanned { .. } => "task_planned",
+            Self::LimitsInForce { .. } => "limits_in_force",
+            Self::LimitHit { .. } => "limit_hit",
+            Self::LimitLifted { .. } => "limit_lifted",
+            Self::JobserverUnused { .. } => "jobserver_unused",
             Self::CancelRequested { .. } => "cancel_requested",
             Self::WorkspaceBusy { .. } => "workspace_busy",
             Self::RunFinished { .. } => "run_finished",
@@ -60,6 +64,10 @@ impl Event {
             | Self::GcRan { .. }
             | Self::SharedFileSystem { .. }
             | Self::AccessDenied { .. }
+            | Self::LimitsInForce { .. }
+            | Self::LimitHit { .. }
+            | Self::LimitLifted { .. }
+            | Self::JobserverUnused { .. }
             | Self::CancelRequested { .. }
             | Self::WorkspaceBusy { .. }
             | Self::RunFinished { .. } => None,

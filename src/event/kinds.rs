@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::held::HeldFile;
+use super::limits::{Held, InForce, Limit};
 use super::reasons::{Failure, InputChange, MissReason, SkipReason};
 use super::security::{Access, Violation};
 use super::sharing::{Collected, LeaseHolder};
@@ -157,6 +158,24 @@ pub enum Event {
         restore: bool,
         /// The tasks whose results decide; while they are open the key is not known.
         waits_for: Vec<TaskName>,
+    },
+    /// The run has limits; each with how it is kept.
+    LimitsInForce {
+        limits: Vec<InForce>,
+    },
+    /// From here on a limit holds back what could go on. Told once, until it is lifted.
+    LimitHit {
+        #[serde(flatten)]
+        held: Held,
+    },
+    /// The limit holds nothing back any more.
+    LimitLifted {
+        limit: Limit,
+        held_ms: u64,
+    },
+    /// The slots are not shared with the `make` around this run, or not with tasks.
+    JobserverUnused {
+        problem: String,
     },
     CancelRequested {
         signal: i32,

@@ -124,6 +124,17 @@ pub enum Failure {
     ToolMissing {
         name: String,
     },
+    /// It was not started: so full is the file system of this folder, in percent, and nothing
+    /// runs that could end and make room.
+    DiskFull {
+        path: String,
+        percent: u64,
+        ceiling: u64,
+    },
+    /// The kernel killed a process of it, because all tasks together had this many bytes.
+    OutOfMemory {
+        limit: u64,
+    },
     /// Files could not be prepared or put in place.
     Files {
         problem: String,

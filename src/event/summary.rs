@@ -1,6 +1,10 @@
 //! The figures of a run.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use super::Limit;
 
 /// The totals of a run: the only figures, from the one fold.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -26,6 +30,8 @@ pub struct Summary {
     pub cache_errors: usize,
     /// Times that a file or folder could not be used, or something was refused.
     pub access_errors: usize,
+    /// How often each limit began to hold something back.
+    pub limit_hits: BTreeMap<Limit, u64>,
     pub timing: Timing,
     /// What the commands used of all cores.
     pub cpu_ms: u64,

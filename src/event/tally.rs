@@ -51,6 +51,7 @@ impl Tally {
             Event::AccessDenied { .. } | Event::SecurityViolation { refused: true, .. } => {
                 sum.access_errors += 1;
             }
+            Event::LimitHit { held } => *sum.limit_hits.entry(held.limit).or_default() += 1,
             Event::RunFinished { summary } => self.sum = summary.clone(),
             Event::TasksExpected { .. }
             | Event::TaskQueued { .. }
@@ -63,6 +64,9 @@ impl Tally {
             | Event::GcRan { .. }
             | Event::SharedFileSystem { .. }
             | Event::SecurityViolation { .. }
+            | Event::LimitsInForce { .. }
+            | Event::LimitLifted { .. }
+            | Event::JobserverUnused { .. }
             | Event::WorkspaceBusy { .. } => {}
         }
     }

@@ -1,8 +1,10 @@
 //! What all runs of a project did together, what the last one did, and what the cache holds.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Measures, Summary};
+use super::{Limit, Measures, Summary};
 
 /// The figures of a project at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -50,6 +52,7 @@ pub struct Totals {
     pub timeouts: u64,
     pub cache_errors: u64,
     pub access_errors: u64,
+    pub limit_hits: BTreeMap<Limit, u64>,
     pub cpu_ms: u64,
     pub saved_ms: u64,
     pub measures: Measures,
@@ -86,6 +89,10 @@ impl Totals {
         ];
         for (total, more) in pairs {
             *total = total.saturating_add(more);
+        }
+        for (limit, more) in &sum.limit_hits {
+            let hits = self.limit_hits.entry(*limit).or_default();
+            *hits = hits.saturating_add(*more);
         }
         self.measures.merge(measures);
     }

@@ -17,6 +17,7 @@ use libc::pid_t;
 
 use crate::base::{clock::Stopwatch, fs as files};
 
+use super::caps::{self, Caps, Kept};
 use super::family::FAMILY;
 use super::process::descriptors::patiently;
 use super::process::{clone, proc, spawn, wait};
@@ -35,18 +36,26 @@ pub(super) struct RunGroup {
     /// How often the group of each slot was killed. Some kernels kill at birth whatever is born
     /// into a group that was ever killed, so a slot has a new group after that.
     killed: Vec<AtomicU32>,
+    kept: Kept,
 }
 
 impl RunGroup {
     /// Makes the group of a run. None: the kernel does not grant it, or would kill what is born
     /// there, as some do where the group that we are in was killed once.
-    pub(super) fn create(id: &str, slots: usize) -> Option<Self> {
+    pub(super) fn create(id: &str, slots: usize, caps: Caps) -> Option<Self> {
         let parent = parent()?;
         remove_abandoned(&parent);
         let folder = parent.join(format!("{PREFIX}{id}"));
         files::create_dir_all(&folder).ok()?;
+        let own = parent.join(format!("{PREFIX}{id}-own"));
+        caps.enable(&parent, &mut || caps::move_alone(&parent, &own));
+        let kept = caps.set(&folder);
+        if kept.memory {
+            // So that it is told of each slot what happened in it.
+            caps.enable(&folder, &mut || false);
+        }
         let killed = (0..slots).map(|_| AtomicU32::new(0)).collect();
-        let group = Self { folder, killed };
+        let group = Self { folder, killed, kept };
         if group.folder.join("cgroup.kill").exists() && group.lets_live() {
             return Some(group);
         }
@@ -60,6 +69,16 @@ impl RunGroup {
             let status = born.and_then(|pid| FAMILY.reap(pid));
             status.is_ok_and(|(status, _)| libc::WIFEXITED(status))
         })
+    }
+
+    /// Which limits the kernel keeps.
+    pub(super) fn kept(&self) -> Kept {
+        self.kept
+    }
+
+    /// How many processes of a slot were killed so far for want of memory.
+    pub(super) fn oom_kills(&self, slot: usize) -> u64 {
+        if self.kept.memory { caps::oom_kills(&self.slot(slot)) } else { 0 }
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -126,6 +145,11 @@ fn open(folder: &Path) -> io::Result<File> {
 /// Whether groups can be made here, as far as can be seen without making one.
 pub(super) fn is_granted() -> bool {
     parent().is_some()
+}
+
+/// Which limits the kernel would keep for a run that is started here.
+pub fn could_keep() -> Kept {
+    parent().map_or_else(Kept::default, |parent| caps::could_keep(&parent))
 }
 
 /// The folder of the group that this process is in, if it may make groups there.

@@ -15,9 +15,20 @@ pub(super) const TAG: &str = "REPROVM_RUN";
 /// What every task sees, beside `LC_*` and the tag of a run around ours.
 const COMMON: [&str; 7] = ["HOME", "LANG", "PATH", "TERM", "TMPDIR", "USER", TAG];
 
-/// Names that a shell sets itself, or that stand in too many texts to mean the variable.
-const NOISE: [&str; 10] =
-    ["COLUMNS", "HOSTNAME", "IFS", "LINES", "LOGNAME", "OLDPWD", "PPID", "PWD", "SHELL", "SHLVL"];
+/// Names that a shell or we set, or that stand in too many texts to mean the variable.
+const NOISE: [&str; 11] = [
+    "COLUMNS",
+    "HOSTNAME",
+    "IFS",
+    "LINES",
+    "LOGNAME",
+    "MAKEFLAGS",
+    "OLDPWD",
+    "PPID",
+    "PWD",
+    "SHELL",
+    "SHLVL",
+];
 
 /// What a task says of its environment.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +42,11 @@ pub struct EnvRules<'a> {
 }
 
 impl EnvRules<'_> {
+    /// Whether the task itself says what a variable is.
+    pub fn names(&self, name: &str) -> bool {
+        self.set.contains_key(name) || self.pass.contains(name)
+    }
+
     /// Whether a variable of our environment is passed.
     fn passes(&self, name: &OsStr) -> bool {
         let Some(text) = name.to_str() else { return self.inherit };

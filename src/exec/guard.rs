@@ -90,6 +90,7 @@ impl Guard {
             stdio: [listen.as_fd(), memory.as_fd(), null.as_fd()],
             role: Role::Guard,
             announce: None,
+            inherited: None,
             mark: None,
             cgroup: None,
         };

@@ -17,10 +17,12 @@ use crate::base::clock::{self, Stopwatch};
 use crate::base::{Cancel, CancelLevel, Digest};
 use crate::event::Usage;
 
+use super::caps::{Caps, Kept};
 use super::cgroup::{self, RunGroup};
 use super::env::{self, TAG};
 use super::family::{self, FAMILY, Family, Whose};
 use super::guard::{self, Guard};
+use super::jobserver::Jobserver;
 use super::process::mark::Mark;
 use super::process::spawn::{self, Role, Stage, Start, StartError};
 use super::process::{descriptors, proc, wait};
@@ -65,8 +67,22 @@ pub enum Ended {
         core_dumped: bool,
     },
     TimedOut,
+    /// The kernel killed a process of it: all tasks together had so many bytes.
+    OutOfMemory(u64),
     /// We ended it because the run was cancelled.
     Cancelled,
+}
+
+impl Ended {
+    /// Where the kernel killed something of it because all had so many bytes. A command that
+    /// succeeded all the same, or that we ended, has not failed for that.
+    pub(super) fn for_want_of(self, bytes: Option<u64>) -> Self {
+        match (self, bytes) {
+            (Self::Exit(code), Some(bytes)) if code != 0 => Self::OutOfMemory(bytes),
+            (Self::Signal { .. }, Some(bytes)) => Self::OutOfMemory(bytes),
+            (ended, _) => ended,
+        }
+    }
 }
 
 /// Runs commands, at most one a slot at a time. Shared by reference between threads.
@@ -83,7 +99,9 @@ pub struct Runner {
     program: Option<CString>,
     guard: OnceLock<Option<Guard>>,
     use_cgroup: bool,
+    caps: Caps,
     cgroup: OnceLock<Option<RunGroup>>,
+    jobserver: Option<Jobserver>,
 }
 
 impl Runner {
@@ -115,8 +133,40 @@ impl Runner {
             program,
             guard: OnceLock::new(),
             use_cgroup,
+            caps: Caps::default(),
             cgroup: OnceLock::new(),
+            jobserver: None,
         })
+    }
+
+    /// All commands together may use only so much, where the kernel can see to that.
+    pub fn capped(self, caps: Caps) -> Self {
+        Self { caps, ..self }
+    }
+
+    /// Which of the caps the kernel keeps.
+    pub fn kept(&self) -> Kept {
+        // A group that nobody asked for so far is not made for this.
+        let asks = self.caps != Caps::default();
+        asks.then(|| self.cgroup()).flatten().map(RunGroup::kept).unwrap_or_default()
+    }
+
+    /// From here on commands inherit what a jobserver needs.
+    pub fn share(&mut self, jobserver: Jobserver) {
+        self.jobserver = Some(jobserver);
+    }
+
+    pub fn jobserver(&self) -> Option<&Jobserver> {
+        self.jobserver.as_ref()
+    }
+
+    /// The bytes that all that runs has now. What processes share counts for each.
+    pub fn memory(&self) -> u64 {
+        let leaders = self.slots.iter().filter_map(|cell| lock(cell).leader());
+        leaders
+            .flat_map(|leader| [leader].into_iter().chain(proc::descendants(leader)))
+            .map(proc::resident)
+            .fold(0, u64::saturating_add)
     }
 
     /// How many slots the limit of open files carries: more would have commands wait for
@@ -151,12 +201,15 @@ impl Runner {
         let outer = env::lookup(&command.env, TAG).and_then(OsStr::to_str);
         let (own_tag, tag) = family::tag(outer, &self.id, command.task);
         let launch = Launch::of(command, &tag)?;
+        let kills = || self.cgroup().map_or(0, |group| group.oom_kills(slot));
+        let kills_before = kills();
         let watch = Stopwatch::start();
         let Some(pid) = self.start(slot, cell, command, &launch)? else {
             return Ok((Ended::Cancelled, Usage { attempts: 1, ..Usage::default() }));
         };
         let waited = wait::until_ended(pid);
         let duration = watch.elapsed();
+        let starved = kills() > kills_before;
         let why = lock(cell).ended();
         let patience = if why.is_none() { LEFTOVERS } else { Duration::ZERO };
         let mark = self.mark.map(|mark| (mark, slot));
@@ -167,7 +220,8 @@ impl Runner {
         let reaped = waited.and_then(|()| FAMILY.reap(pid));
         *lock(cell) = Slot::Idle;
         let (status, used) = reaped?;
-        Ok((how_ended(status, why), usage(duration, &used)))
+        let bytes = self.caps.memory().filter(|_| starved);
+        Ok((how_ended(status, why).for_want_of(bytes), usage(duration, &used)))
     }
 
     /// Starts the command, unless the run is cancelled. The slot is locked meanwhile, so that a
@@ -221,6 +275,7 @@ impl Runner {
                 stdio: [stdin.as_fd(), log.as_fd(), log.as_fd()],
                 role: Role::Task,
                 announce,
+                inherited: self.jobserver.as_ref().and_then(Jobserver::inherited),
                 mark: self.mark.map(|mark| mark.limit(slot)),
                 cgroup: cgroup.as_ref().map(File::as_fd),
             };
@@ -318,7 +373,7 @@ impl Runner {
     /// The run's control group, made when it is first asked for.
     fn cgroup(&self) -> Option<&RunGroup> {
         let make = || {
-            let group = || RunGroup::create(&self.id, self.slots.len());
+            let group = || RunGroup::create(&self.id, self.slots.len(), self.caps);
             let group = self.use_cgroup.then(group).flatten();
             tracing::debug!(granted = group.is_some(), "control group of the run");
             group

@@ -513,3 +513,14 @@ fn the_containment_names_the_means() {
     let groups = runner(1, LONG, true);
     assert!(groups.containment().starts_with("a control group"));
 }
+
+#[test]
+fn a_command_that_failed_for_want_of_memory_is_told_from_others() {
+    let killed = Ended::Signal { signal: 9, core_dumped: false };
+    assert_eq!(killed.for_want_of(Some(5)), Ended::OutOfMemory(5));
+    assert_eq!(Ended::Exit(137).for_want_of(Some(5)), Ended::OutOfMemory(5));
+    for ended in [Ended::Exit(0), Ended::TimedOut, Ended::Cancelled] {
+        assert_eq!(ended.for_want_of(Some(5)), ended);
+    }
+    assert_eq!(killed.for_want_of(None), killed);
+}

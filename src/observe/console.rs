@@ -349,6 +349,25 @@ impl<W: Write> Console<W> {
         words::not_collected(collected).map_or(Ok(()), |problem| self.warn(problem))
     }
 
+    fn limit_line(&mut self, event: &Event) -> Shown {
+        if !self.is_verbose() {
+            return Ok(());
+        }
+        self.last = None;
+        match event {
+            Event::LimitsInForce { limits } => {
+                // Beside the banner, above the plan.
+                self.sink.put(format!("limits: {}\n", words::in_force(limits)).as_bytes())
+            }
+            Event::LimitHit { held } => self.line(&format!("waiting: {}", words::held(held))),
+            Event::LimitLifted { limit, held_ms } => {
+                let (limit, took) = (words::limit(*limit), words::duration(*held_ms));
+                self.line(&format!("no longer waiting: {limit}, after {took}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn limit(&self) -> usize {
         if self.is_verbose() { usize::MAX } else { MAX_REASONS }
     }
@@ -426,6 +445,10 @@ impl<W: Write + Send> Observer for Console<W> {
             }
             Event::SecurityViolation { .. } | Event::AccessDenied { .. } => Ok(()),
             Event::TaskPlanned { .. } => self.planned(event),
+            Event::LimitsInForce { .. } | Event::LimitHit { .. } | Event::LimitLifted { .. } => {
+                self.limit_line(event)
+            }
+            Event::JobserverUnused { problem } => self.warn(words::jobserver_unused(problem)),
             Event::CancelRequested { signal } => self.cancelled(*signal),
             Event::WorkspaceBusy { holder } => self.warn(words::busy(holder.as_ref())),
             Event::RunFinished { summary } => self.run_finished(summary),

@@ -1,5 +1,6 @@
 //! The one place where reasons, failures and outcomes become words.
 
+mod limits;
 mod sharing;
 
 use crate::base::size::ByteSize;
@@ -10,6 +11,7 @@ use crate::event::{
     Violation,
 };
 
+pub use limits::{held, in_force, jobserver_unused, limit};
 pub use sharing::{collected, lease_holder, not_collected, waits};
 
 /// Longer values of variables are left out of a task's line.
@@ -105,6 +107,13 @@ pub fn failure(failure: &Failure) -> String {
             format!("input {} may not be read: {}", quoted(path), shown(problem.as_bytes()))
         }
         Failure::ToolMissing { name } => format!("tool {} is not on the PATH", quoted(name)),
+        Failure::DiskFull { path, percent, ceiling } => {
+            let path = quoted(path);
+            format!("not started: the disk of {path} is {percent} % full, the limit is {ceiling} %")
+        }
+        Failure::OutOfMemory { limit } => {
+            format!("killed: the tasks of the run used all of their {}", ByteSize(*limit))
+        }
         Failure::Files { problem } => shown(problem.as_bytes()).into_owned(),
     }
 }
@@ -128,6 +137,14 @@ pub fn hint(failure: &Failure) -> Option<String> {
         ),
         Failure::InputDenied { .. } => {
             Some("let this user read it (`chmod`, `chown`), or take it out of `inputs`".to_owned())
+        }
+        Failure::DiskFull { .. } => Some(
+            "make room there (`reprovm cache clean` removes all results), or raise \
+             `rate_limiting.max_disk_percent`"
+                .to_owned(),
+        ),
+        Failure::OutOfMemory { .. } => {
+            Some("raise `--max-memory`, or run fewer tasks at a time (`--jobs`)".to_owned())
         }
         _ => None,
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::backup;
 use super::earlier::{self, Part};
 use super::figures;
+use super::limits;
 use super::project::Project;
 use super::security;
 use super::types::{BuildOptions, Error, Report};
@@ -110,7 +111,10 @@ impl Project {
         self.tell_dangers(&bench, &settled);
         // Until the state is saved.
         let at_work = match means {
-            Some((runner, inbox)) => Some((run(&bench, &settled, runner, &inbox)?, inbox)),
+            Some((runner, inbox)) => {
+                limits::tell(&bench, &runner);
+                Some((run(&bench, &settled, runner, &inbox, options)?, inbox))
+            }
             None => {
                 if options.dry_run {
                     engine::dry_run(&bench, &settled);
@@ -274,7 +278,7 @@ fn means(bench: &Bench<'_>, options: &BuildOptions) -> Result<(Runner, Inbox), E
     let runner = Runner::new(bench.options.jobs, bench.options.grace).map_err(|source| {
         Error::System { what: "prepare for running commands".to_owned(), source }
     })?;
-    Ok((runner, inbox))
+    Ok((runner.capped(limits::caps(&bench.options.limits)), inbox))
 }
 
 fn engine_error(error: engine::EngineError) -> Error {
@@ -285,8 +289,9 @@ fn engine_error(error: engine::EngineError) -> Error {
 fn run(
     bench: &Bench<'_>,
     settled: &Settled,
-    runner: Runner,
+    mut runner: Runner,
     inbox: &Inbox,
+    options: &BuildOptions,
 ) -> Result<Option<User>, Error> {
     let is_new = !bench.home.records().is_dir();
     bench.home.prepare().map_err(|error| {
@@ -301,6 +306,11 @@ fn run(
         .inspect_err(|error| tracing::info!(%error, source = %error.source, "run is not known"))
         .ok();
     bench.home.sweep();
+    if let Some(jobserver) =
+        limits::jobserver(options, bench.home, bench.options.jobs, bench.emitter)
+    {
+        runner.share(jobserver);
+    }
     bench.emitter.go_async();
     engine::execute(bench, settled, runner, inbox).map_err(engine_error)?;
     Ok(user)
@@ -357,6 +367,7 @@ fn engine_options(options: &BuildOptions) -> Options {
         retry_delay: Duration::from_millis(execution.retry_delay_ms),
         grace: Duration::from_secs(execution.grace_seconds),
         max_input: options.config.security.max_input_size_mb.0.map(|mib| mib << 20),
+        limits: limits::limits(&options.config),
     }
 }
 
@@ -364,7 +375,8 @@ fn engine_options(options: &BuildOptions) -> Options {
 pub(super) fn jobs(options: &BuildOptions) -> usize {
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let most = options.config.rate_limiting.max_concurrent_tasks.0.map_or(usize::MAX, number);
-    let jobs = options.config.execution.parallel_jobs.0.map_or_else(threads, number);
+    let set = options.config.execution.parallel_jobs.0.map(number);
+    let jobs = set.or_else(|| limits::offered_jobs(options)).unwrap_or_else(threads);
     jobs.min(most).min(Runner::most_slots()).max(1)
 }
 

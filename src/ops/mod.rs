@@ -9,6 +9,7 @@ mod danger;
 mod earlier;
 mod explain;
 mod figures;
+mod limits;
 pub mod notify;
 mod project;
 mod security;

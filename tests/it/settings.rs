@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::audit::set as audit;
 use crate::notify::set as told;
-use crate::support::{Project, Run, Streams, Terminal, prometheus, wait_until};
+use crate::support::{Project, Run, Streams, Terminal, Tmpfs, prometheus, wait_until};
 use crate::sync::set;
 
 /// Shows that a setting changes something: runs the program without it and with it.
@@ -37,6 +37,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("execution.grace_seconds", grace_seconds),
     ("execution.fail_fast", fail_fast),
     ("execution.force", force),
+    ("execution.jobserver", jobserver),
     ("execution.lock_wait_seconds", lock_wait_seconds),
     ("logging.log_file", log_file),
     ("logging.log_level", log_level),
@@ -85,6 +86,11 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("prometheus.textfile", prometheus_textfile),
     ("output.progress", progress),
     ("rate_limiting.max_concurrent_tasks", max_concurrent_tasks),
+    ("rate_limiting.max_cpu_percent", max_cpu_percent),
+    ("rate_limiting.max_memory_mb", max_memory_mb),
+    ("rate_limiting.max_tasks_per_second", max_tasks_per_second),
+    ("rate_limiting.max_disk_percent", max_disk_percent),
+    ("rate_limiting.max_cache_operations_per_second", max_cache_operations_per_second),
     ("remote_cas.enabled", set::enabled),
     ("remote_cas.backend", set::backend),
     ("remote_cas.endpoint", set::endpoint),
@@ -278,6 +284,75 @@ fn backup_compression() {
     };
     assert!(ending("backup.compression=gzip", ".gz"));
     assert!(!ending("backup.compression=none", ".gz"));
+}
+
+/// The limits that are hit with these settings, by six jobs.
+fn hits(project: &Project, settings: &[&str]) -> Vec<String> {
+    let all: Vec<_> = ["parallel_jobs=6", "force=1"].iter().chain(settings).copied().collect();
+    let events = run(project, &all).success().events_of("limit_hit");
+    events.iter().map(|event| event["limit"].as_str().expect("a limit").to_owned()).collect()
+}
+
+fn max_cpu_percent() {
+    let spin = |name: &str| {
+        format!("task {name} {{\n  cmd = while [ ! -e go ]; do :; done; : {name}\n}}\n")
+    };
+    let project = of(&(spin("a") + &spin("b")));
+    let args = ["-j", "2", "--set", "max_cpu_percent=1", "manifest.txt"];
+    let mut busy = project.spawn_json(args);
+    busy.wait_for_event("limit_hit", "\"limit\":\"cpu\"");
+    project.file("go", "");
+    busy.wait().success();
+    assert_eq!(hits(&project, &["max_cpu_percent=off"]), [""; 0]);
+}
+
+fn max_memory_mb() {
+    let project = of(MEETING);
+    hits(&project, &[]);
+    assert!(project.exists("met"), "what they use is known from here on");
+    project.remove("met");
+    run(&project, &["parallel_jobs=2", "force=1", "max_memory_mb=1"]);
+    assert!(!project.exists("met"));
+}
+
+fn max_tasks_per_second() {
+    let project = of(&several());
+    assert_eq!(hits(&project, &[]), [""; 0]);
+    assert_eq!(hits(&project, &["max_tasks_per_second=2"]).first(), Some(&"starts".to_owned()));
+}
+
+/// Tasks that want to start at about the same time.
+fn several() -> String {
+    (0..6).map(|number| format!("task t{number} {{\n  cmd = echo {number}\n}}\n")).collect()
+}
+
+fn max_disk_percent() {
+    let project = of("task a {\n  cmd = true\n}\n");
+    let Some(_disk) = Tmpfs::mount(project.root(), "1m") else { return };
+    project.file("filling", "x".repeat(700_000));
+    project.manifest("task a {\n  cmd = true\n}\n");
+    run(&project, &["max_disk_percent=50"]).code(6);
+    run(&project, &["max_disk_percent=off"]).success();
+}
+
+fn max_cache_operations_per_second() {
+    let hits = |setting: &str| {
+        let project = of(&several());
+        run(&project, &["parallel_jobs=6", setting]).success().events_of("limit_hit").len()
+    };
+    assert!(hits("max_cache_operations_per_second=4") > 0);
+    assert_eq!(hits("max_cache_operations_per_second=off"), 0);
+}
+
+fn jobserver() {
+    let project = of("task a {\n  cmd = echo \"$MAKEFLAGS\" > a.txt\n}\n");
+    let given = |kind: &str| {
+        run(&project, &["force=1", kind]).success();
+        project.read("a.txt")
+    };
+    assert!(given("jobserver=pipe").contains("--jobserver-fds="));
+    assert!(given("jobserver=fifo").contains("--jobserver-auth=fifo:/"));
+    assert_eq!(given("jobserver=off"), "\n");
 }
 
 fn retry_attempts() {

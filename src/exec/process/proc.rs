@@ -91,6 +91,15 @@ fn children(pid: pid_t) -> Vec<pid_t> {
     found
 }
 
+/// The memory that a process has, in bytes; 0 where it is gone.
+pub(in crate::exec) fn resident(pid: pid_t) -> u64 {
+    let text = patiently(|| fs::read_to_string(format!("/proc/{pid}/statm"))).unwrap_or_default();
+    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    // SAFETY: this call has no conditions.
+    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    pages.unwrap_or(0).saturating_mul(page)
+}
+
 /// The value of a variable in the environment that the process was started with. None: not
 /// there, or not ours to read.
 pub(in crate::exec) fn variable(pid: pid_t, name: &str) -> Option<Vec<u8>> {

@@ -20,11 +20,13 @@ pub(in crate::exec) struct Start<'a> {
     pub argv: &'a [CString],
     pub env: &'a [CString],
     pub cwd: &'a CStr,
-    /// Becomes 0, 1 and 2; all else is closed.
+    /// Becomes 0, 1 and 2; all else but `inherited` is closed.
     pub stdio: [BorrowedFd<'a>; 3],
     pub role: Role,
     /// The child writes its id there before it executes anything.
     pub announce: Option<&'a AtomicI32>,
+    /// Descriptors that stay open in it, under their numbers.
+    pub inherited: Option<[c_int; 2]>,
     /// What it and all that it starts are marked with.
     pub mark: Option<rlimit>,
     /// The folder of the control group that it is born into.
@@ -66,6 +68,7 @@ struct Plan {
     stdio: [c_int; 3],
     role: Role,
     announce: *const AtomicI32,
+    inherited: Option<[c_int; 2]>,
     mark: *const rlimit,
     parent: pid_t,
     limit: rlimit,
@@ -90,6 +93,7 @@ pub(in crate::exec) fn start(start: &Start<'_>) -> Result<pid_t, StartError> {
         stdio: start.stdio.map(|fd| fd.as_raw_fd()),
         role: start.role,
         announce: start.announce.map_or(ptr::null(), ptr::from_ref),
+        inherited: start.inherited,
         mark: start.mark.as_ref().map_or(ptr::null(), ptr::from_ref),
         // SAFETY: this call has no conditions.
         parent: unsafe { libc::getpid() },
@@ -176,6 +180,9 @@ unsafe fn become_program(plan: &Plan) -> i32 {
         // Everything of ours closes itself already; this is for what others left open in us. An
         // old kernel may not know the call.
         libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        for fd in plan.inherited.iter().flatten() {
+            libc::fcntl(*fd, libc::F_SETFD, 0);
+        }
         libc::setrlimit(libc::RLIMIT_NOFILE, &raw const plan.limit);
         mark::set(plan.mark);
         if libc::chdir(plan.cwd) != 0 {

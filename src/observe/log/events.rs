@@ -4,7 +4,7 @@
 use tracing::{debug, error, info, warn};
 
 use crate::event::{
-    Collected, Event, FolderOn, MissReason, Observer, Outcome, Stamped, Summary, Usage,
+    Collected, Event, FolderOn, InForce, MissReason, Observer, Outcome, Stamped, Summary, Usage,
 };
 use crate::observe::words;
 
@@ -47,6 +47,10 @@ fn log(event: &Event) {
             let holder = holder.as_ref().map(|holder| holder.pid);
             info!(target: RUN, holder, "waiting for the lock of the workspace");
         }
+        Event::LimitsInForce { .. }
+        | Event::LimitHit { .. }
+        | Event::LimitLifted { .. }
+        | Event::JobserverUnused { .. } => log_limit(event),
         Event::CacheDamaged { what, path, problem } => {
             warn!(target: RUN, what, path, problem, "cache is damaged; it was set aside");
         }
@@ -86,6 +90,27 @@ fn log(event: &Event) {
         | Event::TaskNotReproducible { .. }
         | Event::SecurityViolation { .. }
         | Event::TaskPlanned { .. } => log_task(event),
+    }
+}
+
+fn log_limit(event: &Event) {
+    match event {
+        Event::LimitsInForce { limits } => {
+            for InForce { limit, ceiling, by } in limits {
+                info!(target: RUN, limit = limit.name(), ceiling, ?by, "limit is in force");
+            }
+        }
+        Event::LimitHit { held } => {
+            let (limit, measured, ceiling) = (held.limit.name(), held.measured, held.ceiling);
+            info!(target: RUN, limit, measured, ceiling, "limit holds tasks back");
+        }
+        Event::LimitLifted { limit, held_ms } => {
+            info!(target: RUN, limit = limit.name(), held_ms, "limit is lifted");
+        }
+        Event::JobserverUnused { problem } => {
+            warn!(target: RUN, problem, "jobserver is not used");
+        }
+        _ => {}
     }
 }
 

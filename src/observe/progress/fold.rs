@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::base::TaskName;
-use crate::event::{Event, Stamped, Tally};
+use crate::event::{Event, Held, Stamped, Tally};
 
 const NS_PER_MS: i64 = 1_000_000;
 
@@ -41,6 +41,8 @@ pub(super) struct Fold {
     earlier: Mean,
     now: Mean,
     running: BTreeMap<TaskName, i64>,
+    /// The limits that hold something back.
+    held: Vec<Held>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -87,6 +89,8 @@ impl Fold {
                 }
             }
             Event::TaskSkipped { task, .. } => self.ended(task),
+            Event::LimitHit { held } => self.held.push(*held),
+            Event::LimitLifted { limit, .. } => self.held.retain(|held| held.limit != *limit),
             _ => {}
         }
     }
@@ -108,6 +112,11 @@ impl Fold {
 
     pub(super) fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// The limit that has held something back longest.
+    pub(super) fn held(&self) -> Option<&Held> {
+        self.held.first()
     }
 
     pub(super) fn total(&self) -> usize {

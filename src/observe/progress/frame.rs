@@ -5,6 +5,7 @@
 use super::fold::{Fold, Stage};
 use crate::base::text::shown;
 use crate::observe::paint::{Mark, Paint};
+use crate::observe::words;
 
 /// The bar at its widest, and what is too narrow to be one.
 const WIDEST_BAR: usize = 40;
@@ -67,8 +68,9 @@ fn spinner(what: &str, since: Option<i64>, style: Style, width: usize, now_ns: i
     cut(&format!("{} {what}{age}", turns[turn]), width)
 }
 
-/// `Building [████░░░░] 60.0% (6/10) 2.5 tasks/s ETA: 1m36s`. What does not fit goes: the bar
-/// becomes narrower, then the rate goes, the estimate, and the bar itself.
+/// `Building [████░░░░] 60.0% (6/10) 2.5 tasks/s ETA: 1m36s`. A limit that
+/// holds tasks back follows. What does not fit goes: the bar becomes narrower, then the rate goes,
+/// the estimate, the limit, and the bar itself.
 fn bar(fold: &Fold, style: Style, width: usize, now_ns: i64) -> String {
     let (done, total) = (fold.done(), fold.total());
     let label = if fold.stage() == Stage::Stopping { "Stopping" } else { "Building" };
@@ -79,7 +81,17 @@ fn bar(fold: &Fold, style: Style, width: usize, now_ns: i64) -> String {
         _ => None,
     };
     let eta = eta.unwrap_or_default();
-    for tail in [format!("{count}{rate}{eta}"), format!("{count}{eta}"), count.clone()] {
+    let held = match (fold.stage(), fold.held()) {
+        (Stage::Building, Some(held)) => format!(" waiting: {}", words::held(held)),
+        _ => String::new(),
+    };
+    let tails = [
+        format!("{count}{rate}{eta}{held}"),
+        format!("{count}{eta}{held}"),
+        format!("{count}{held}"),
+        count.clone(),
+    ];
+    for tail in tails {
         let around = format!("{label} [] {tail}").len();
         let cells = width.saturating_sub(around).min(WIDEST_BAR);
         if cells >= NARROWEST_BAR {

@@ -10,7 +10,7 @@ use prometheus::proto::{
 };
 use prometheus::{Registry, TextEncoder};
 
-use crate::event::{Figures, Measure, Measures, Summary, Totals};
+use crate::event::{Figures, Limit, Measure, Measures, Summary, Totals};
 
 /// What the page is, for whoever serves it.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -104,6 +104,7 @@ fn over_runs(totals: &Totals) -> Vec<MetricFamily> {
                 ],
             ),
         ),
+        limit_hits(totals),
         labelled(
             MetricType::COUNTER,
             "errors_total",
@@ -120,6 +121,17 @@ fn over_runs(totals: &Totals) -> Vec<MetricFamily> {
         ),
     ]);
     all
+}
+
+fn limit_hits(totals: &Totals) -> MetricFamily {
+    let hits = |limit: &Limit| totals.limit_hits.get(limit).copied().unwrap_or(0);
+    let values = Limit::ALL.map(|limit| (limit.name(), hits(&limit) as f64));
+    labelled(
+        MetricType::COUNTER,
+        "limit_hits_total",
+        "Times that a limit began to hold tasks back.",
+        ("limit", &values),
+    )
 }
 
 /// The gauges of the run that goes on, or of the last one.

@@ -336,6 +336,7 @@ impl Deliver for Fetched {
                 "it was not done within {} seconds, and was killed",
                 limit.as_secs_f32().round()
             ),
+            Ended::OutOfMemory(_) => "it was killed for want of memory".to_owned(),
             Ended::Cancelled => "it was not done in time, and was killed".to_owned(),
         };
         Err(Refusal::Command(format!("{how}{said}")))

@@ -12,6 +12,7 @@ use crate::base::text::count;
 use crate::base::{FileError, clock};
 use crate::cache::record::{Found, Look, Records};
 use crate::config::{Backend, Config};
+use crate::exec::could_keep;
 use crate::home::{Holding, Home};
 use crate::observe::words;
 use crate::ops::build::on_shared;
@@ -88,7 +89,7 @@ pub fn health(config: &Config) -> Health {
         cache: timed(|| on_own_file_system(&home, or_critical(cache(&home)))),
         cas: timed(|| or_critical(cas(&home))),
         disk: timed(|| machine::disk(home.cache_dir())),
-        memory: timed(machine::memory),
+        memory: timed(|| with_limits(config, machine::memory())),
         locks: timed(|| locks(&home)),
         remote: timed(|| remote(config)),
     };
@@ -115,6 +116,20 @@ fn on_own_file_system(home: &Home, (status, message): (Status, String)) -> (Stat
     }
     let warning = words::shared_file_system(cache.as_ref(), workspace.as_ref());
     (status.max(Status::Warning), format!("{message}; {warning}"))
+}
+
+/// With what keeps the limits that are set.
+fn with_limits(config: &Config, (status, message): (Status, String)) -> (Status, String) {
+    let kept = could_keep();
+    let by = |kept: bool| if kept { "a control group" } else { "measuring" };
+    let rate = &config.rate_limiting;
+    let limits = [
+        ("max_memory_mb", rate.max_memory_mb.0, by(kept.memory)),
+        ("max_cpu_percent", rate.max_cpu_percent.0, by(kept.cpu)),
+    ];
+    let set = limits.iter().filter(|(_, limit, _)| limit.is_some());
+    let words = set.map(|(name, _, by)| format!("; `{name}` is kept by {by}"));
+    (status, message + &words.collect::<String>())
 }
 
 /// Whether the folder is there at all; an error where something else is.

@@ -201,3 +201,17 @@ fn a_run_that_is_stopped_says_so_and_estimates_nothing() {
         ["Stopping [██████████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░] 25.0% (1/4) 0.3 tasks/s"]
     );
 }
+
+#[test]
+fn a_limit_that_holds_tasks_back_is_shown_while_it_does_and_there_is_room() {
+    use crate::event::{Held, Limit};
+    let held = Held { limit: Limit::Memory, measured: 4200 << 20, ceiling: 4 << 30 };
+    let mut events = vec![(100, run_started(4, 2)), (101, Event::LimitHit { held })];
+    let fold = folded(&events);
+    let waiting = "0.0% (0/4) waiting: memory 4.1 GiB of 4.0 GiB";
+    assert!(at(&fold, 100, 24, 102)[0].ends_with(waiting), "{:?}", at(&fold, 100, 24, 102));
+    assert!(at(&fold, 50, 24, 102)[0].ends_with("0.0% (0/4)"));
+    let lifted = Event::LimitLifted { limit: Limit::Memory, held_ms: 1000 };
+    events.push((103, lifted));
+    assert!(at(&folded(&events), 100, 24, 104)[0].ends_with("0.0% (0/4)"));
+}

@@ -1,0 +1,288 @@
+//! Where commands wait until they may start: holds what admission decides, wakes those whose turn
+//! it is, and tells when a limit begins to hold something back and when it ends.
+//!
+//! Knows nothing of tasks: who waits is a slot. With nothing to decide it is always open.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Bench;
+use super::drive::Message;
+use crate::base::clock;
+use crate::event::{Emitter, Event, Held, Limit};
+use crate::exec::{Admission, Full, Jobserver, Next, Runner, Sampler, cores};
+
+/// Shared by reference between threads.
+pub(super) struct Gate<'a> {
+    runner: &'a Runner,
+    emitter: &'a Emitter,
+    /// Has the loop look, where something must be measured or waited for.
+    wake: Sender<Message>,
+    /// Whether anything is ever held back.
+    is_on: bool,
+    /// Whether to decide takes time, which only the loop has.
+    measures: bool,
+    state: Mutex<State>,
+    bell: Condvar,
+}
+
+struct State {
+    admission: Admission,
+    sampler: Sampler,
+    /// Those who may start and do not know yet.
+    granted: BTreeSet<usize>,
+    /// Those who waited and will not start.
+    sent_away: BTreeSet<usize>,
+    /// Why nobody starts any more.
+    closed: Option<Refused>,
+    pressure: Pressure,
+    crowd: Pressure,
+}
+
+/// Why a command may not start at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The run is to end.
+    Closed,
+    Full(Full),
+}
+
+/// The turn of a command: while it holds its place, others wait.
+pub(super) struct Turn<'a> {
+    gate: &'a Gate<'a>,
+    pub(super) slot: usize,
+    /// Bytes that it is expected to use.
+    expected: u64,
+    is_in: bool,
+}
+
+impl<'a> Gate<'a> {
+    pub(super) fn new(bench: &Bench<'a>, runner: &'a Runner, wake: Sender<Message>) -> Self {
+        let limits = bench.options.limits;
+        let folders = vec![PathBuf::from("."), bench.home.cache_dir().to_path_buf()];
+        let state = State {
+            admission: Admission::new(limits, cores()),
+            sampler: Sampler::new(limits, folders),
+            granted: BTreeSet::new(),
+            sent_away: BTreeSet::new(),
+            closed: None,
+            pressure: Pressure::default(),
+            crowd: Pressure::default(),
+        };
+        Self {
+            runner,
+            emitter: bench.emitter,
+            wake,
+            is_on: limits.any() || runner.jobserver().is_some(),
+            measures: limits.measures(),
+            state: Mutex::new(state),
+            bell: Condvar::new(),
+        }
+    }
+
+    /// Waits until a command may start in this slot, which will use `expected` bytes of memory.
+    pub(super) fn enter(
+        &'a self,
+        slot: usize,
+        expected: impl FnOnce() -> u64,
+    ) -> Result<Turn<'a>, Refused> {
+        let mut turn = Turn { gate: self, slot, expected: 0, is_in: false };
+        if self.is_on {
+            turn.expected = expected();
+            turn.wait()?;
+        }
+        Ok(turn)
+    }
+
+    /// Decides about those who wait, as far as that is possible now. Returns when it wants to be
+    /// asked again.
+    pub(super) fn look(&self, now: Instant) -> Option<Instant> {
+        if !self.is_on {
+            return None;
+        }
+        let mut state = self.lock();
+        if state.admission.is_waited_for() || state.pressure.is_on() {
+            self.decide(&mut state, now).map(|again| now + again)
+        } else {
+            state.sampler.watch(now);
+            None
+        }
+    }
+
+    fn decide(&self, state: &mut State, now: Instant) -> Option<Duration> {
+        let measured = state.sampler.read(now, &|| self.runner.memory()).clone();
+        let jobserver = self.runner.jobserver();
+        let mut slot = || jobserver.is_none_or(Jobserver::try_take);
+        loop {
+            match state.admission.next(now, &measured, &mut slot) {
+                Next::Start(slot) => {
+                    state.granted.insert(slot);
+                    self.bell.notify_all();
+                }
+                Next::Nothing => {
+                    // A rate holds back until it would not: else it would come and go with each
+                    // start.
+                    if state.pressure.limit() != Some(Limit::Starts)
+                        || state.admission.starts_are_free(now)
+                    {
+                        state.pressure.lift(self.emitter, now);
+                    }
+                    return None;
+                }
+                Next::Wait { why, again } => {
+                    if let Some(held) = why {
+                        state.pressure.press(held, self.emitter, now);
+                    }
+                    return Some(again);
+                }
+                Next::Never(full) => {
+                    let (measured, ceiling) = (full.percent, full.ceiling);
+                    let held = Held { limit: Limit::Disk, measured, ceiling };
+                    state.pressure.press(held, self.emitter, now);
+                    state.closed.get_or_insert(Refused::Full(full));
+                    self.send_away_from(state);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Tells whether ready tasks wait only because so many run already.
+    pub(super) fn crowd(&self, crowd: Option<Held>) {
+        let (mut state, now) = (self.lock(), clock::instant());
+        match crowd {
+            Some(held) => state.crowd.press(held, self.emitter, now),
+            None => state.crowd.lift(self.emitter, now),
+        }
+    }
+
+    /// Nobody starts any more.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed.get_or_insert(Refused::Closed);
+        self.send_away_from(&mut state);
+    }
+
+    /// Those who wait now will not start.
+    pub(super) fn send_away(&self) {
+        self.send_away_from(&mut self.lock());
+    }
+
+    fn send_away_from(&self, state: &mut State) {
+        let waited = state.admission.send_away();
+        state.sent_away.extend(waited);
+        self.bell.notify_all();
+    }
+
+    /// Whether nothing starts any more because a disk is full.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.is_on && matches!(self.lock().closed, Some(Refused::Full(_)))
+    }
+
+    /// The run is over.
+    pub(super) fn finish(&self) {
+        let (mut state, now) = (self.lock(), clock::instant());
+        state.pressure.lift(self.emitter, now);
+        state.crowd.lift(self.emitter, now);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn<'_> {
+    fn wait(&mut self) -> Result<(), Refused> {
+        let gate = self.gate;
+        let mut state = gate.lock();
+        if let Some(refused) = &state.closed {
+            return Err(refused.clone());
+        }
+        state.admission.ask(self.slot, self.expected);
+        if !gate.measures {
+            gate.decide(&mut state, clock::instant());
+        }
+        if !state.granted.contains(&self.slot) {
+            // The loop hears until all is over.
+            let _ = gate.wake.send(Message::Look);
+        }
+        loop {
+            if state.granted.remove(&self.slot) {
+                self.is_in = true;
+                return Ok(());
+            }
+            if state.sent_away.remove(&self.slot) {
+                return Err(state.closed.clone().unwrap_or(Refused::Closed));
+            }
+            state = gate.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The command has ended; its place is another's.
+    pub(super) fn leave(&mut self) {
+        if !std::mem::take(&mut self.is_in) {
+            return;
+        }
+        let gate = self.gate;
+        let mut state = gate.lock();
+        state.admission.left(self.slot);
+        if let Some(jobserver) = gate.runner.jobserver() {
+            if state.admission.running() == 0 {
+                jobserver.put_right();
+            } else {
+                jobserver.give_back();
+            }
+        }
+        if state.admission.is_waited_for() {
+            if gate.measures {
+                let _ = gate.wake.send(Message::Look);
+            } else {
+                gate.decide(&mut state, clock::instant());
+            }
+        }
+    }
+
+    /// Waits for another turn of the same command.
+    pub(super) fn again(&mut self) -> Result<(), Refused> {
+        if self.gate.is_on { self.wait() } else { Ok(()) }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// That a limit holds something back, told once at its beginning and once at its end.
+#[derive(Debug, Default)]
+pub(super) struct Pressure(Option<(Limit, Instant)>);
+
+impl Pressure {
+    pub(super) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn limit(&self) -> Option<Limit> {
+        self.0.map(|(limit, _)| limit)
+    }
+
+    pub(super) fn press(&mut self, held: Held, emitter: &Emitter, now: Instant) {
+        if self.limit() != Some(held.limit) {
+            self.lift(emitter, now);
+            self.0 = Some((held.limit, now));
+            emitter.emit(Event::LimitHit { held });
+        }
+    }
+
+    pub(super) fn lift(&mut self, emitter: &Emitter, now: Instant) {
+        if let Some((limit, since)) = self.0.take() {
+            let held = now.saturating_duration_since(since).as_millis();
+            let held_ms = u64::try_from(held).unwrap_or(u64::MAX);
+            emitter.emit(Event::LimitLifted { limit, held_ms });
+        }
+    }
+}
