@@ -6,11 +6,12 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Bench;
+use super::laps::Laps;
 use super::lookup::chain;
 use super::task::Worker;
 use crate::base::fs::{self, Context as _};
 use crate::base::{Digest, FileError, clock};
-use crate::event::{Event, Failure, Output as Log, Usage};
+use crate::event::{Event, Failure, Output as Log, Usage, Work};
 use crate::exec::{Command, Ended, EnvRules, task_env, withheld};
 use crate::manifest::Task;
 
@@ -64,8 +65,8 @@ impl Worker<'_> {
     pub(super) fn attempts(
         &self,
         task: &Task,
-        slot: usize,
         between: &dyn Fn() -> Result<(), FileError>,
+        laps: &mut Laps,
     ) -> Attempts {
         let bench = self.bench;
         let retries = task.retries.unwrap_or(bench.options.retries);
@@ -73,7 +74,9 @@ impl Worker<'_> {
         let mut delay = bench.options.retry_delay;
         loop {
             usage.attempts += 1;
-            let (end, log) = match self.attempt(task, slot, usage.attempts, &mut usage) {
+            let attempt = self.attempt(task, laps.slot(), usage.attempts, &mut usage);
+            laps.lap(Work::Command);
+            let (end, log) = match attempt {
                 Ok(done) => done,
                 Err(error) => {
                     let failure = Failure::Files { problem: chain(&error) };
@@ -93,7 +96,9 @@ impl Worker<'_> {
             });
             delay = delay.saturating_mul(2);
             let cleared = between();
-            if !self.alarm.wait(wait) {
+            let waited = self.alarm.wait(wait);
+            laps.lap(Work::Pause);
+            if !waited {
                 return Attempts { end: Err(Failed::Cancelled), usage, log: Some(log) };
             }
             if let Err(error) = cleared {
@@ -179,7 +184,7 @@ impl Bench<'_> {
             match self.store.put_file(&mut log, &stage) {
                 Ok((digest, size)) => {
                     let path = self.store.path(&digest).display().to_string();
-                    (Some((digest, size)), Log::File { path, len: size })
+                    (Some((digest, size)), Log::File { path, len: size, object: digest })
                 }
                 // No room for all of it: the end says most.
                 Err(_) => (None, Log::Bytes(tail(&log).unwrap_or_default().into())),

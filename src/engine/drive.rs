@@ -122,7 +122,7 @@ impl<'a> Driver<'a> {
     fn drive(&mut self, scope: &rayon::Scope<'a>, sender: &Sender<Message>) {
         // The scope waits for its threads also where this one panics.
         let _end_all = EndAll(self.worker);
-        self.queued(&self.schedule.ready());
+        self.queued(&self.schedule.ready(), None);
         while !self.schedule.is_done() {
             while let Some(id) = self.schedule.start_next() {
                 let worker = self.worker;
@@ -155,14 +155,16 @@ impl<'a> Driver<'a> {
     fn ended(&mut self, id: TaskId, end: End) {
         self.worker.bench.environment.panic_point("loop");
         let (ready, skipped) = self.schedule.finished(id, end);
-        self.queued(&ready);
+        self.queued(&ready, Some(id));
         self.skipped(&skipped);
     }
 
-    fn queued(&self, ready: &[TaskId]) {
+    /// Tells that tasks are ready, by the end of which.
+    fn queued(&self, ready: &[TaskId], after: Option<TaskId>) {
         let bench = self.worker.bench;
+        let name = |id: TaskId| bench.plan.task(id).name.clone();
         for &id in ready {
-            bench.emitter.emit(Event::TaskQueued { task: bench.plan.task(id).name.clone() });
+            bench.emitter.emit(Event::TaskQueued { task: name(id), after: after.map(name) });
         }
     }
 

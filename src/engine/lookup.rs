@@ -12,7 +12,7 @@ use crate::cache::restore::{self, Means, RestoreError};
 use crate::cache::state::{Phase, TaskRow};
 use crate::event::{Event, Failure, HitSource, MissReason, Output as Log, Violation};
 use crate::manifest::Task;
-use crate::store::FetchError;
+use crate::store::{DiskStore, FetchError};
 
 /// What a lookup found.
 #[derive(Debug)]
@@ -196,15 +196,7 @@ impl Bench<'_> {
         if !self.options.replay || record.log_size == 0 {
             return;
         }
-        let fetched = if record.log_size <= super::attempt::SHOWN_WHOLE {
-            let bytes = self.store.fetch_bytes(&record.log, record.log_size);
-            bytes.map(|bytes| Log::Bytes(bytes.into()))
-        } else {
-            let path = self.store.path(&record.log).display().to_string();
-            let verified = self.store.fetch(&record.log, record.log_size, &mut std::io::sink());
-            verified.map(|()| Log::File { path, len: record.log_size })
-        };
-        let output = match fetched {
+        let output = match kept_output(self.store, &record.log, record.log_size) {
             Ok(output) => output,
             Err(FetchError::Damaged { path, problem, .. }) => {
                 return self.say_damaged("log", path.display().to_string(), problem);
@@ -227,6 +219,16 @@ impl Bench<'_> {
     pub(super) fn source(restored: usize) -> HitSource {
         if restored == 0 { HitSource::Workspace } else { HitSource::Local }
     }
+}
+
+/// What a command wrote, verified, as the listeners take it.
+pub fn kept_output(store: &DiskStore, object: &Digest, len: u64) -> Result<Log, FetchError> {
+    if len <= super::attempt::SHOWN_WHOLE {
+        return store.fetch_bytes(object, len).map(|bytes| Log::Bytes(bytes.into()));
+    }
+    let path = store.path(object).display().to_string();
+    let verified = store.fetch(object, len, &mut std::io::sink());
+    verified.map(|()| Log::File { path, len, object: *object })
 }
 
 /// An error and its causes in one line.

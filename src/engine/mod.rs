@@ -7,6 +7,7 @@ mod attempt;
 mod drive;
 mod dry;
 mod keep;
+mod laps;
 mod lookup;
 mod refusal;
 pub mod schedule;
@@ -29,6 +30,7 @@ use crate::store::DiskStore;
 
 pub use drive::{Inbox, execute};
 pub use dry::{Fate, Forecast, dry_run, forecast, foresee};
+pub use lookup::kept_output;
 pub use settle::{Settled, missing_inputs, settle};
 
 /// What is to be done.

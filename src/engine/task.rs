@@ -2,6 +2,7 @@
 
 use super::Bench;
 use super::attempt::{Alarm, Attempts, Failed};
+use super::laps::Laps;
 use super::lookup::{Lookup, Restored, chain};
 use super::refusal::{input_failure, output_failure};
 use super::schedule::End;
@@ -13,7 +14,7 @@ use crate::cache::outputs::{self, Before};
 use crate::cache::recipe::Recipe;
 use crate::cache::record::Record;
 use crate::cache::state::{Phase, TaskRow};
-use crate::event::{Event, Failure, InputChange, MissReason, Outcome, Usage};
+use crate::event::{Event, Failure, InputChange, MissReason, Outcome, Usage, Work};
 use crate::exec::Runner;
 use crate::graph::TaskId;
 use crate::manifest::Task;
@@ -36,6 +37,7 @@ struct Job<'a> {
     key: Digest,
     row: TaskRow,
     reasons: Vec<MissReason>,
+    laps: Laps,
 }
 
 impl Worker<'_> {
@@ -48,7 +50,7 @@ impl Worker<'_> {
             bench.results.set(id, group_result(bench, id));
             return self.end(task, Outcome::UpToDate, Usage::default(), Vec::new());
         }
-        let mut job = match self.job(id, task) {
+        let mut job = match self.job(id, task, Laps::start(slot)) {
             Ok(job) => job,
             Err(error) => {
                 let failure = input_failure(&error);
@@ -56,7 +58,14 @@ impl Worker<'_> {
                 return self.end(task, Outcome::Failed { failure }, Usage::default(), Vec::new());
             }
         };
-        match bench.lookup(task, &job.recipe, &job.key, &job.row) {
+        let found = bench.lookup(task, &job.recipe, &job.key, &job.row);
+        match &found {
+            Lookup::Restored { restored, .. } => {
+                job.laps.laps(Work::Lookup, Work::Restore, restored.took);
+            }
+            Lookup::UpToDate | Lookup::Miss(_) | Lookup::Blocked(_) => job.laps.lap(Work::Lookup),
+        }
+        match found {
             Lookup::UpToDate => {
                 bench.results.set(id, job.row.result);
                 bench.replay_key(&task.name, &job.key);
@@ -68,7 +77,7 @@ impl Worker<'_> {
                     restored: 0,
                     restore_us: 0,
                 });
-                self.end(task, Outcome::UpToDate, Usage::default(), Vec::new())
+                self.end_job(&job, Outcome::UpToDate, Usage::default())
             }
             Lookup::Restored { record, restored } => self.hit(&job, &record, restored),
             Lookup::Blocked(failure) => {
@@ -78,12 +87,12 @@ impl Worker<'_> {
                 job.reasons = reasons;
                 // A restore that failed half-way has noted what it may have left.
                 job.row = bench.state.row(&task.name).unwrap_or_default();
-                self.miss(&job, slot)
+                self.miss(&mut job)
             }
         }
     }
 
-    fn job<'a>(&self, id: TaskId, task: &'a Task) -> Result<Job<'a>, InputError> {
+    fn job<'a>(&self, id: TaskId, task: &'a Task, mut laps: Laps) -> Result<Job<'a>, InputError> {
         let bench = self.bench;
         let files = &bench.state.files;
         let limit = bench.options.max_input;
@@ -94,7 +103,8 @@ impl Worker<'_> {
             inputs::recipe(task, bench.environment, &tools, &members, |dep| bench.result_of(dep));
         let key = recipe.key();
         let row = bench.state.row(&task.name).unwrap_or_default();
-        Ok(Job { id, task, members, tools, recipe, key, row, reasons: Vec::new() })
+        laps.lap(Work::Key);
+        Ok(Job { id, task, members, tools, recipe, key, row, reasons: Vec::new(), laps })
     }
 
     fn hit(&self, job: &Job<'_>, record: &Record, put: Restored) -> End {
@@ -124,10 +134,10 @@ impl Worker<'_> {
             restore_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         });
         let outcome = if restored == 0 { Outcome::UpToDate } else { Outcome::Cached };
-        self.end(job.task, outcome, Usage::default(), Vec::new())
+        self.end_job(job, outcome, Usage::default())
     }
 
-    fn miss(&self, job: &Job<'_>, slot: usize) -> End {
+    fn miss(&self, job: &mut Job<'_>) -> End {
         let bench = self.bench;
         let task = job.task;
         bench.emitter.emit(Event::CacheMiss {
@@ -135,7 +145,9 @@ impl Worker<'_> {
             key: job.key,
             reasons: job.reasons.clone(),
         });
-        let before = match self.prepare(job) {
+        let prepared = self.prepare(job);
+        job.laps.lap(Work::Prepare);
+        let before = match prepared {
             Ok(before) => before,
             Err(error) => {
                 let failure = Failure::Files { problem: chain(&error) };
@@ -156,14 +168,16 @@ impl Worker<'_> {
             let remains = outputs::remains(task, &before, started_ns)?;
             outputs::clear(task, &remains, &bench.state.files)
         };
-        let Attempts { end, usage, log } = self.attempts(task, slot, &clear);
+        let Attempts { end, usage, log } = self.attempts(task, &clear, &mut job.laps);
         // A cancelled command's words are of no use to anyone.
         let log = match (&end, log) {
             (Err(Failed::Cancelled), _) | (_, None) => None,
             (_, Some(log)) => bench.keep_log(task, log),
         };
-        let outcome = match end {
-            Ok(()) => match self.save(job, &before, usage, log) {
+        let saved = end.map(|()| self.save(job, &before, usage, log));
+        job.laps.lap(Work::Store);
+        let outcome = match saved {
+            Ok(saved) => match saved {
                 Ok(()) => return self.end_job(job, Outcome::Executed, usage),
                 Err(failure) => Outcome::Failed { failure },
             },
@@ -264,6 +278,8 @@ impl Worker<'_> {
     }
 
     fn end_job(&self, job: &Job<'_>, outcome: Outcome, usage: Usage) -> End {
+        let (task, turn) = (job.task.name.clone(), job.laps.turn());
+        self.bench.emitter.emit(Event::TaskTimed { task, turn });
         self.end(job.task, outcome, usage, job.reasons.clone())
     }
 

@@ -38,6 +38,12 @@ pub struct Stamped {
 pub trait Observer: Send {
     fn observe(&mut self, event: &Stamped) -> Result<(), String>;
 
+    /// All that happened so far has been told, and it may be long until something happens again:
+    /// what is held back for others to see is written.
+    fn idle(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// No event comes any more; whatever is held back is written now.
     fn finish(&mut self) -> Result<(), String> {
         Ok(())
@@ -54,8 +60,12 @@ struct Listeners {
 
 impl Listeners {
     fn deliver(&mut self, event: &Stamped) {
+        self.each(|observer| observer.observe(event));
+    }
+
+    fn each(&mut self, tell: impl Fn(&mut dyn Observer) -> Result<(), String>) {
         let problems = &mut self.problems;
-        self.live.retain_mut(|observer| match observer.observe(event) {
+        self.live.retain_mut(|observer| match tell(observer.as_mut()) {
             Ok(()) => true,
             Err(problem) => {
                 problems.push(format!("{}: {problem}", observer.name()));
@@ -211,6 +221,7 @@ fn deliver_all(
             waiting.fetch_sub(1, Ordering::Relaxed);
             listeners.deliver(&event);
         }
+        listeners.each(|observer| observer.idle());
         // To wake a thread for each event costs more than the event. The end does not wait.
         thread::park_timeout(PAUSE);
     }

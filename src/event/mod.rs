@@ -4,6 +4,7 @@
 
 mod about;
 mod emit;
+mod history;
 mod kinds;
 mod level;
 mod measures;
@@ -14,6 +15,10 @@ mod tally;
 mod totals;
 
 pub use emit::{Emitter, Observer, Stamped};
+pub use history::{
+    Account, Beginning, Comparison, Costs, CriticalPath, Hit, Ledger, Newly, Pace, Span, Step,
+    TaskAccount, TaskCosts, Turn, Work, compare, critical_path,
+};
 pub use kinds::{Event, FolderOn, HitSource, Holder, Outcome, Output, Usage};
 pub use level::Level;
 pub use measures::{Histogram, Measure, Measures};

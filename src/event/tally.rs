@@ -56,6 +56,7 @@ impl Tally {
             | Event::TaskQueued { .. }
             | Event::TaskStarted { .. }
             | Event::TaskOutput { .. }
+            | Event::TaskTimed { .. }
             | Event::TaskNotSaved { .. }
             | Event::TaskNotReproducible { .. }
             | Event::SharedFileSystem { .. }

@@ -34,7 +34,7 @@ impl<W: Write> Json<W> {
 
 /// The line of an output that lies in a file. A file that cannot be opened stays a path.
 fn large(event: &Stamped) -> Option<LargeOutput<'_>> {
-    let Event::TaskOutput { task, replayed, output: Output::File { path, len } } = &event.event
+    let Event::TaskOutput { task, replayed, output: Output::File { path, len, .. } } = &event.event
     else {
         return None;
     };
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn each_event_is_a_line_that_reads_back() {
         let events = [
-            stamped(1, Event::TaskQueued { task: name("a") }),
+            stamped(1, Event::TaskQueued { task: name("a"), after: None }),
             stamped(
                 2,
                 Event::CacheMiss {
@@ -185,14 +185,16 @@ mod tests {
         let path = file.path().to_str().expect("a printable path").to_owned();
         let event =
             |output| [stamped(1, Event::TaskOutput { task: name("a"), replayed: true, output })];
-        let large = event(Output::File { path, len: bytes.len() as u64 });
+        let large =
+            event(Output::File { path, len: bytes.len() as u64, object: Digest::of(&bytes) });
         let small = event(Output::Bytes(bytes.into()));
         assert!(lines(&large) == lines(&small));
     }
 
     #[test]
     fn a_file_that_is_gone_stays_a_path() {
-        let output = Output::File { path: "/nowhere/log".into(), len: 3 };
+        let output =
+            Output::File { path: "/nowhere/log".into(), len: 3, object: Digest::of(b"abc") };
         let events = [stamped(1, Event::TaskOutput { task: name("a"), replayed: false, output })];
         let back: Stamped = serde_json::from_str(lines(&events).trim()).expect("an event");
         assert_eq!(back, events[0]);
