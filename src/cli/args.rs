@@ -13,8 +13,10 @@ use crate::base::secret::HIDDEN;
 use crate::base::text;
 use crate::config::{Find, find, settings};
 
+mod runs;
 mod verbs;
 
+pub(super) use runs::RunsVerb;
 pub(super) use verbs::{BackupVerb, CacheVerb, ConfigVerb, Explain, Shell, Verb};
 
 /// Builds what a manifest describes: tasks run in parallel, and what is known comes from a cache.

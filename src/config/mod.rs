@@ -21,7 +21,7 @@ pub use fold::{Chosen, Entry, Origin, Settings, check_file};
 pub use lookup::{Find, find};
 pub use render::{documentation, example};
 pub use table::{
-    Audit, Backup, Cache, Compression, Config, Execution, Logging, Notifications, Output,
+    Audit, Backup, Cache, Compression, Config, Execution, History, Logging, Notifications, Output,
     Performance, Prometheus, RateLimiting, RemoteCas, SECTIONS, Security, settings,
 };
 pub use value::{Algorithm, Auto, Backend, Fallback, Limit, LogFormat, RemoteMode, UrlPath, Wait};

@@ -7,7 +7,6 @@ use super::declare::Setting;
 const NOT_YET: &[&str] = &[
     "cache.max_cache_size_mb",
     "cache.cache_ttl_hours",
-    "performance.enable_profiling",
     "security.enable_sandboxing",
     "rate_limiting.max_cpu_percent",
     "rate_limiting.max_memory_mb",

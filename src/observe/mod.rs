@@ -1,4 +1,5 @@
-//! The listeners of a run: the terminal, its progress display, JSON lines, the log, the metrics
+//! The listeners of a run: the terminal, its progress display, JSON lines, the journal,
+//! the profile, the log, the metrics
 //! file, Prometheus, the text graph.
 //!
 //! They know events and nothing of what made them.
@@ -6,10 +7,12 @@
 mod console;
 mod failures;
 mod graph;
+mod journal;
 mod json;
 mod log;
 mod metrics;
 mod paint;
+mod profile;
 mod progress;
 mod prometheus;
 mod sink;
@@ -22,9 +25,12 @@ pub use self::prometheus::{CONTENT_TYPE, Live, page};
 pub use console::{Console, Detail};
 pub use failures::Failures;
 pub use graph::{Graph, Node, Status, Statuses, render_graph};
+pub use journal::{Header, Journal, JournalOptions, Odd, Tail, name_of, read, run_of, tail};
 pub use json::Json;
 pub use log::{LogError, LogEvents, LogHandle, LogOptions, Recent, start_log};
 pub use metrics::Metrics;
 pub use paint::{Mark, Paint};
+pub use profile::{Profile, path_text};
 pub use progress::{Above, Progress};
 pub use stats::Stats;
+pub use summary::summary_text;

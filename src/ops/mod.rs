@@ -9,6 +9,7 @@ mod earlier;
 mod explain;
 mod figures;
 mod project;
+mod runs;
 mod security;
 mod settings;
 mod sync;
@@ -19,6 +20,10 @@ mod upkeep;
 pub use earlier::{FirstLook, Seen, Slice, Unchanged, first_look};
 pub use figures::{CacheCounter, figures};
 pub use project::Project;
+pub use runs::{
+    CacheHistory, Compared, FailedTask, Replayed, RunHead, RunList, RunReport, RunState, SlowTask,
+    compare_runs, list_runs, replay_run, runs_dir, show_run,
+};
 pub use settings::load_settings;
 pub use sync::{Direction, LeftOut, Refused, Synced, may_sync_to, sync_to};
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};

@@ -128,6 +128,9 @@ pub enum Error {
     /// Another run has the workspace, and did not end in time.
     #[error("another run is at work in this project")]
     Busy { holder: Option<Holder> },
+    /// No run of the history is meant.
+    #[error("{message}")]
+    NoRun { message: String, help: Vec<String> },
     #[error(transparent)]
     Backup(#[from] BackupError),
     /// The remote store could not be asked, or did not take what it was sent.

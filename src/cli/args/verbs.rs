@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::RunsVerb;
 use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
@@ -15,6 +16,9 @@ pub(in crate::cli) enum Verb {
     /// Verify, clean or count the cache
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Cache(CacheVerb),
+    /// Look at what earlier runs did
+    #[command(subcommand, subcommand_help_heading = "Verbs")]
+    Runs(RunsVerb),
     /// Keep copies of the cache
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Backup(BackupVerb),

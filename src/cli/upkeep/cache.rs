@@ -9,7 +9,10 @@ use crate::base::text::{count, shown};
 use crate::cli::args::{CacheVerb, Flags, Format};
 use crate::cli::{Call, Code, Failure};
 use crate::observe::{Paint, words};
-use crate::ops::{self, CacheStats, Cleaned, Fault, Verified};
+use crate::ops::{self, CacheHistory, CacheStats, Cleaned, Fault, Verified};
+
+/// How many tasks a list of them names.
+const MOST_TASKS: usize = 5;
 
 pub(in crate::cli) fn run(verb: &CacheVerb, flags: &Flags, call: &Call) -> Result<u8, Failure> {
     match verb {
@@ -162,10 +165,39 @@ fn table(stats: &CacheStats) -> String {
     for (name, value) in rows {
         add(&mut out, format_args!("{name:10}  {value}"));
     }
+    history(&mut out, &stats.history);
     out
 }
 
-pub(super) fn json(data: &impl Serialize) -> Result<String, Failure> {
+/// What the cache did in the last runs; of what is not known nothing is said.
+fn history(out: &mut String, history: &CacheHistory) {
+    let Some(rate) = history.hit_rate else { return };
+    let runs = count(history.runs, "run");
+    add(out, format_args!("hit rate    {:.1} % in the last {runs}", rate * 100.0));
+    if !history.savers.is_empty() {
+        add(out, format_args!("\nsaved most in these runs:"));
+    }
+    for task in history.savers.iter().take(MOST_TASKS) {
+        let (saved, hits) = (words::duration(task.saved_ms), count(task.hits, "hit"));
+        add(out, format_args!("  {}  {saved} by {hits}", task.task));
+    }
+    if !history.losers.is_empty() {
+        add(out, format_args!("\ntake longer to store and restore than to run:"));
+    }
+    for task in history.losers.iter().take(MOST_TASKS) {
+        let ms = |us: u64| format!("{}.{} ms", us / 1000, us % 1000 / 100);
+        let part = |what, us: Option<u64>| us.map(|us| format!(", {what} {}", ms(us)));
+        let run = task.run_us.map(ms).unwrap_or_default();
+        let store = part("storing", task.store_us).unwrap_or_default();
+        let restore = part("restoring", task.restore_us).unwrap_or_default();
+        add(out, format_args!("  {}  running {run}{store}{restore}", task.task));
+    }
+    if history.losers.len() > MOST_TASKS {
+        add(out, format_args!("  and {}", count(history.losers.len() - MOST_TASKS, "more task")));
+    }
+}
+
+pub(in crate::cli) fn json(data: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string(data).map_err(|error| Failure::Output(error.into()))?;
     Ok(text + "\n")
 }

@@ -12,6 +12,7 @@ use crate::cache::record::{Found, Look, Records};
 use crate::config::Config;
 use crate::event::CacheCount;
 use crate::home::Home;
+use crate::ops::runs::{CacheHistory, cache_history};
 use crate::ops::types::Error;
 
 /// The figures of a cache.
@@ -34,6 +35,8 @@ pub struct CacheStats {
     pub newest: Option<String>,
     /// What running everything again took once: what the cache can save.
     pub recorded_ms: u64,
+    /// What it did in the last runs.
+    pub history: CacheHistory,
 }
 
 /// Counts the cache. Bytes are not read, names and sizes are.
@@ -72,6 +75,7 @@ pub fn cache_stats(config: &Config) -> Result<CacheStats, Error> {
     stats.total_size_bytes += stats.cas_objects_bytes;
     stats.oldest = times.map(|(oldest, _)| clock::rfc3339(oldest));
     stats.newest = times.map(|(_, newest)| clock::rfc3339(newest));
+    stats.history = cache_history(&home)?;
     Ok(stats)
 }
 
