@@ -20,7 +20,7 @@ task fetch {
   outputs = got
 }
 task build {
-  cmd = echo building; sleep 0.06; cat got > out
+  cmd = echo building; sleep 0.3; cat got > out
   inputs = got
   outputs = out
 }
@@ -97,7 +97,7 @@ fn a_run_is_listed_and_shown_with_what_failed_and_where_its_time_went() {
     assert_eq!(tasks(&shown["critical_path"]["steps"]), ["fetch", "build"], "{shown}");
     let busy = shown["critical_path"]["busy_us"].as_u64().expect("a number");
     assert!(
-        (60_000..=1000 * summary["elapsed_ms"].as_u64().expect("a number") + 1000).contains(&busy)
+        (300_000..=1000 * summary["elapsed_ms"].as_u64().expect("a number") + 1000).contains(&busy)
     );
     let cache = &shown["cache"];
     assert_eq!((&cache["hits"], &cache["misses"]), (&0.into(), &4.into()));
@@ -119,10 +119,11 @@ fn two_runs_are_compared_with_the_reasons_of_what_ran_again() {
     let project = project();
     project.run(QUICK).code(6);
     project.file("in", "2\n").file("fixed", "").remove("out");
-    project.manifest(&MANIFEST.replace("sleep 0.06", "sleep 0.2"));
+    project.manifest(&MANIFEST.replace("sleep 0.3", "sleep 0.9"));
     project.run(QUICK).success();
     let found = answer(&project, &["runs", "compare", "last~1", "last"]);
-    assert_eq!(tasks(&found["slower"]), ["build"], "{found}");
+    // On a busy machine others may be slower too, by less.
+    assert_eq!(tasks(&found["slower"])[0], "build", "{found}");
     assert_eq!(tasks(&found["mended"]), ["bad"]);
     assert_eq!(tasks(&found["newly_failed"]), [""; 0]);
     assert_eq!(tasks(&found["newly_run"]), ["after"], "{found}");
@@ -131,7 +132,7 @@ fn two_runs_are_compared_with_the_reasons_of_what_ran_again() {
         (&"failed".into(), &"succeeded".into())
     );
     let back = project.run(["runs", "compare", "last", "last~1"]);
-    back.success().stdout_has("newly failed: `bad`\n").stdout_has("faster:\n  build  0.");
+    back.success().stdout_has("newly failed: `bad`\n").stdout_has("faster:\n  build  ");
     back.stdout_has("hit rate  ").stdout_has(&format!("executed    {:20}  3\n", "4"));
     project.run(["runs", "compare", "last", "last"]).success().stdout_has("no task ran otherwise");
 
