@@ -17,9 +17,11 @@ use crate::event::{Event, Observer, Stamped};
 pub use form::{Header, Odd, Tail, name_of, read, run_of, tail};
 
 /// How many events may wait for the run to have something to do.
-const MOST_HELD: usize = 1000;
-/// At this size what waits is written, also while events come without a pause.
+const MOST_HELD: usize = 200;
+/// At this size what waits is written, or when it is so old, also where events come without a
+/// pause.
 const BUFFER: usize = 64 * 1024;
+const OLD_NS: i64 = 50_000_000;
 
 /// Where journals go, and how much of them is kept.
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ struct Open {
     file: File,
     /// Whole lines that are not written yet.
     waiting: Vec<u8>,
+    /// When the first of them happened.
+    since_ns: i64,
     written: u64,
 }
 
@@ -60,10 +64,11 @@ impl Journal {
         let file = fs::create_private_dir(&self.options.folder)
             .and_then(|()| fs::create_new(&path))
             .map_err(|error| sentence(&error))?;
-        let mut open = Open { path, file, waiting: Vec::with_capacity(2 * BUFFER), written: 0 };
+        let waiting = Vec::with_capacity(2 * BUFFER);
+        let mut open = Open { path, file, waiting, since_ns: 0, written: 0 };
         open.line(&self.options.header)?;
         for event in std::mem::take(&mut self.held) {
-            open.line(&event)?;
+            open.event(&event)?;
         }
         self.open = Some(open);
         Ok(())
@@ -74,7 +79,16 @@ impl Open {
     fn line(&mut self, data: &impl serde::Serialize) -> Result<(), String> {
         serde_json::to_writer(&mut self.waiting, data).map_err(|error| error.to_string())?;
         self.waiting.push(b'\n');
-        if self.waiting.len() >= BUFFER { self.write() } else { Ok(()) }
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Stamped) -> Result<(), String> {
+        if self.waiting.is_empty() {
+            self.since_ns = event.time_ns;
+        }
+        self.line(event)?;
+        let is_old = event.time_ns.saturating_sub(self.since_ns) >= OLD_NS;
+        if is_old || self.waiting.len() >= BUFFER { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> Result<(), String> {
@@ -109,7 +123,7 @@ impl Observer for Journal {
         if open.is_full(self.options.max_bytes) && !is_end {
             return Ok(());
         }
-        open.line(event)
+        open.event(event)
     }
 
     /// A run that is killed now is known up to here.
