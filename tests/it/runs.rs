@@ -407,16 +407,15 @@ fn the_cache_is_judged_by_the_last_runs() {
         "task short {\n  cmd = echo x > s\n  outputs = s\n}\n\
          task long {\n  cmd = sleep 0.5; echo x > l\n  outputs = l\n}\n",
     );
-    let history = |project: &Project| answer(project, &["cache", "stats"])["history"].clone();
+    let stats = || answer(&project, &["cache", "stats"]);
     project.run(["cache", "stats"]).success().stdout_lacks("hit rate");
-    assert_eq!(
-        (&history(&project)["runs"], &history(&project)["hit_rate"]),
-        (&0.into(), &Value::Null)
-    );
+    let before = stats();
+    assert_eq!((&before["history"]["runs"], &before["hit_rate"]), (&0.into(), &Value::Null));
     project.run(["manifest.txt"]).success();
     project.remove("s").remove("l").run(["manifest.txt"]).success();
-    let found = history(&project);
-    assert_eq!((&found["runs"], &found["hit_rate"]), (&2.into(), &0.5.into()));
+    let after = stats();
+    let found = &after["history"];
+    assert_eq!((&found["runs"], &after["hit_rate"]), (&2.into(), &0.5.into()));
     let savers = &found["savers"];
     assert_eq!((tasks(savers)[0], &savers[0]["hits"]), ("long", &1.into()));
     assert!(savers[0]["saved_ms"].as_u64() >= Some(500), "{savers}");

@@ -165,13 +165,14 @@ fn table(stats: &CacheStats) -> String {
     for (name, value) in rows {
         add(&mut out, format_args!("{name:10}  {value}"));
     }
-    history(&mut out, &stats.history);
+    if let Some(rate) = stats.hit_rate {
+        history(&mut out, rate, &stats.history);
+    }
     out
 }
 
 /// What the cache did in the last runs; of what is not known nothing is said.
-fn history(out: &mut String, history: &CacheHistory) {
-    let Some(rate) = history.hit_rate else { return };
+fn history(out: &mut String, rate: f64, history: &CacheHistory) {
     let runs = count(history.runs, "run");
     add(out, format_args!("hit rate    {:.1} % in the last {runs}", rate * 100.0));
     if !history.savers.is_empty() {

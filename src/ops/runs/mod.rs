@@ -74,16 +74,15 @@ pub fn compare_runs(before: &str, after: &str, config: &Config) -> Result<Compar
 pub struct CacheHistory {
     /// How many runs are counted: those that had something to do.
     pub runs: usize,
-    /// From 0 to 1; none: the cache was not asked.
-    pub hit_rate: Option<f64>,
     /// The tasks that saved most, first.
     pub savers: Vec<TaskCosts>,
     /// The tasks that take longer to store and to restore than to run, the worst first.
     pub losers: Vec<TaskCosts>,
 }
 
-/// The cache, judged by the last runs. A journal that cannot be read says nothing.
-pub(super) fn cache_history(home: &Home) -> Result<CacheHistory, Error> {
+/// The cache, judged by the last runs, and before it its hit rate in them; none: it was not asked.
+/// A journal that cannot be read says nothing.
+pub(super) fn cache_history(home: &Home) -> Result<(Option<f64>, CacheHistory), Error> {
     let (runs, _) = find::all(home)?;
     let mut ledger = Ledger::default();
     for found in runs.into_iter().take(JUDGED) {
@@ -99,6 +98,6 @@ pub(super) fn cache_history(home: &Home) -> Result<CacheHistory, Error> {
     let (mut savers, mut losers) = (ledger.savers(), ledger.losers());
     savers.truncate(MOST_TASKS);
     losers.truncate(MOST_TASKS);
-    let (runs, hit_rate) = (ledger.runs(), ledger.hit_rate());
-    Ok(CacheHistory { runs, hit_rate, savers, losers })
+    let runs = ledger.runs();
+    Ok((ledger.hit_rate(), CacheHistory { runs, savers, losers }))
 }

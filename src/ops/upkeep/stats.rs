@@ -35,7 +35,9 @@ pub struct CacheStats {
     pub newest: Option<String>,
     /// What running everything again took once: what the cache can save.
     pub recorded_ms: u64,
-    /// What it did in the last runs.
+    /// Hits of all that was asked in the last runs, from 0 to 1; none: nothing was.
+    pub hit_rate: Option<f64>,
+    /// What it did in them.
     pub history: CacheHistory,
 }
 
@@ -75,7 +77,7 @@ pub fn cache_stats(config: &Config) -> Result<CacheStats, Error> {
     stats.total_size_bytes += stats.cas_objects_bytes;
     stats.oldest = times.map(|(oldest, _)| clock::rfc3339(oldest));
     stats.newest = times.map(|(_, newest)| clock::rfc3339(newest));
-    stats.history = cache_history(&home)?;
+    (stats.hit_rate, stats.history) = cache_history(&home)?;
     Ok(stats)
 }
 
