@@ -148,6 +148,11 @@ impl Home {
         self.root.join("totals.notes")
     }
 
+    /// The journals of the last runs, a file each.
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
     /// What a crash leaves, by its time: a name without colons, which some file systems refuse.
     pub fn crash_report(&self, time: &str) -> PathBuf {
         self.root.join(format!("crash-{}.txt", time.replace(':', "-")))

@@ -13,8 +13,10 @@ use crate::base::secret::HIDDEN;
 use crate::base::text;
 use crate::config::{Find, find, settings};
 
+mod runs;
 mod verbs;
 
+pub(super) use runs::RunsVerb;
 use verbs::VERBS;
 pub(super) use verbs::{
     AuditRange, AuditVerb, BackupVerb, CacheVerb, ChannelName, ConfigVerb, Explain, NotifyVerb,

@@ -7,7 +7,7 @@ use super::args::{Cli, Flags, Format};
 use super::audit::trail::Trail;
 use super::screen::Screen;
 use super::upkeep::{exporter, notify};
-use super::{Call, Failure, exit, list, screen};
+use super::{Call, Failure, exit, list, runs, screen};
 use crate::event::{Observer, Operation};
 use crate::observe::{
     Console, Detail, Failures, Graph, Json, LogEvents, Metrics, Progress, Recent, Stats,
@@ -122,17 +122,14 @@ fn listeners(
     observers.push(match flags.output {
         Format::Json => Box::new(Json::new(io::stdout())),
         Format::Text => {
-            let detail = match (config.output.quiet, config.output.verbose) {
-                (true, _) => Detail::Quiet,
-                (_, true) => Detail::Verbose,
-                _ => Detail::Normal,
-            };
+            let detail = Detail::of(config.output.quiet, config.output.verbose);
             Box::new(Console::new(err, detail, call.screen.error_paint()))
         }
     });
     if flags.stats && flags.output == Format::Text {
         observers.push(Box::new(Stats::new(io::stderr(), call.screen.error_paint())));
     }
+    runs::recorders(flags, call, observers);
     let figures = &config.performance;
     if figures.enable_metrics && flags.dry_run {
         let path = figures.metrics_file.display();

@@ -25,6 +25,7 @@ pub(super) fn render(error: &Error, paint: Paint) -> String {
         }
         Error::NoManifest { help, .. }
         | Error::Cache { help, .. }
+        | Error::NoRun { help, .. }
         | Error::Exposed { help, .. } => plain(&chain(error), help, paint),
         Error::Remote(reason) => plain(&chain(error), &[reason.help().to_owned()], paint),
         Error::Backup(reason) => plain(&chain(error), &reason.help(), paint),

@@ -32,7 +32,9 @@ pub enum Code {
 /// The code of a verb that could not do its work.
 pub(super) fn of_error(error: &Error) -> Code {
     match error {
-        Error::NoManifest { .. } | Error::MissingInputs(_) => Code::FileNotFound,
+        Error::NoManifest { .. } | Error::MissingInputs(_) | Error::NoRun { .. } => {
+            Code::FileNotFound
+        }
         Error::Manifest(_) => Code::ParseError,
         Error::Cycle(_) => Code::CycleDetected,
         Error::Config(_) => Code::ConfigError,
@@ -117,6 +119,7 @@ mod tests {
                 },
                 1,
             ),
+            (Error::NoRun { message: String::new(), help: Vec::new() }, 2),
             (Error::Busy { holder: None }, 11),
             (file(io::ErrorKind::NotFound), 2),
             (file(io::ErrorKind::PermissionDenied), 12),

@@ -15,6 +15,7 @@ mod explain;
 mod flags;
 mod list;
 mod logs;
+mod runs;
 mod screen;
 mod upkeep;
 
@@ -218,6 +219,7 @@ fn dispatch(cli: &Cli, call: &Call) -> Result<u8, Failure> {
         Some(Verb::Config(verb)) => config::run(verb, &cli.flags, call),
         // They need no settings, and were answered before those were read.
         Some(Verb::Completions { .. } | Verb::Man) => Ok(Code::Success as u8),
+        Some(Verb::Runs(verb)) => runs::run(verb, &cli.flags, call),
         Some(Verb::Health) => upkeep::health::run(&cli.flags, call),
         Some(Verb::Gc) => upkeep::gc::run(&cli.flags, call),
         Some(Verb::Cache(verb)) => upkeep::cache::run(verb, &cli.flags, call),

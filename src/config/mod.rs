@@ -23,7 +23,7 @@ pub use lookup::{Find, find};
 pub use notify::{Addresses, Field, HookUrl, NoticeKinds, Template};
 pub use render::{documentation, example};
 pub use table::{
-    Audit, Backup, Cache, Compression, Config, Execution, Logging, Notifications, Output,
+    Audit, Backup, Cache, Compression, Config, Execution, History, Logging, Notifications, Output,
     Performance, Prometheus, RateLimiting, RemoteCas, SECTIONS, Security, settings,
 };
 pub use value::{

@@ -4,7 +4,7 @@
 use super::declare::Setting;
 
 /// `section.*`, or `section.key`.
-const NOT_YET: &[&str] = &["performance.enable_profiling", "security.enable_sandboxing"];
+const NOT_YET: &[&str] = &["security.enable_sandboxing"];
 
 impl Setting {
     /// Whether something in the program reads it.

@@ -88,8 +88,19 @@ settings! {
         metrics_interval_seconds: u64 = "60" in 1 to 86400;
         /// The file for the figures, as JSON; relative to the project
         metrics_file: PathBuf = ".reprovm/metrics.json", flag "--metrics FILE";
-        /// Whether each run writes where its time went
+        /// Whether each run writes where its time went to `profile_file`, and prints the critical
+        /// path
         enable_profiling: bool = "false", flag "--profile";
+        /// The file for it, for Perfetto or chrome://tracing; relative to the project
+        profile_file: PathBuf = ".reprovm/profile.json";
+    }
+
+    #[doc = "The journals of the last runs, for `reprovm runs`. A run that had nothing to do leaves none."]
+    history: History {
+        /// How many journals are kept; 0: none is written
+        keep_runs: u64 = "100" in 0 to 100000;
+        /// How large they may be together, in MiB
+        max_size_mb: u64 = "64" in 1 to 1048576;
     }
 
     #[doc = "What is refused, and what is looked at twice."]

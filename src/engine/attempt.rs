@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use super::Bench;
 use super::gate::{Refused, Turn};
+use super::laps::Laps;
 use super::lookup::chain;
 use super::task::Worker;
 use crate::base::fs::{self, Context as _};
 use crate::base::{Digest, FileError, clock};
-use crate::event::{Event, Failure, Output as Log, Usage};
+use crate::event::{Event, Failure, Output as Log, Usage, Work};
 use crate::exec::{Command, Ended, EnvRules, MAKEFLAGS, task_env, withheld};
 use crate::manifest::Task;
-use crate::store::Form;
+use crate::store::{DiskStore, Form};
 
 /// Up to this size what a command wrote goes to the listeners as bytes.
 pub(super) const SHOWN_WHOLE: u64 = 1 << 20;
@@ -82,6 +83,7 @@ impl Worker<'_> {
         task: &Task,
         mut turn: Turn<'_>,
         between: &dyn Fn() -> Result<(), FileError>,
+        laps: &mut Laps,
     ) -> Attempts {
         let bench = self.bench;
         let retries = task.retries.unwrap_or(bench.options.retries);
@@ -90,6 +92,7 @@ impl Worker<'_> {
         loop {
             usage.attempts += 1;
             let ran = self.attempt(task, turn.slot, usage.attempts, &mut usage);
+            laps.lap(Work::Command);
             let may_retry = usage.attempts <= retries;
             let failed = !matches!(ran, Ok((Ok(()) | Err(Failed::Cancelled), _)));
             if failed && !may_retry && bench.options.fail_fast {
@@ -117,14 +120,18 @@ impl Worker<'_> {
             });
             delay = delay.saturating_mul(2);
             let cleared = between();
-            if !self.alarm.wait(wait) {
+            let waited = self.alarm.wait(wait);
+            laps.lap(Work::Pause);
+            if !waited {
                 return Attempts { end: Err(Failed::Cancelled), usage, log: Some(log) };
             }
             if let Err(error) = cleared {
                 let failure = Failure::Files { problem: chain(&error) };
                 return Attempts { end: Err(Failed::Failure(failure)), usage, log: Some(log) };
             }
-            if let Err(refused) = turn.again() {
+            let entered = turn.again();
+            laps.lap(Work::Wait);
+            if let Err(refused) = entered {
                 return Attempts { end: Err(refused.into()), usage, log: Some(log) };
             }
         }
@@ -222,8 +229,9 @@ impl Bench<'_> {
         } else {
             match self.store.put_file(&mut log, &stage) {
                 Ok((digest, size)) => {
-                    let kept = self.bare_log(&digest, size);
-                    (Some((digest, size)), kept.unwrap_or_else(|| Log::held(log, size)))
+                    let kept = bare_log(self.store, &digest, size);
+                    let output = kept.unwrap_or_else(|| Log::held(log, size, digest));
+                    (Some((digest, size)), output)
                 }
                 // No room for all of it: the end says most.
                 Err(_) => (None, Log::Bytes(tail(&log).unwrap_or_default().into())),
@@ -234,13 +242,11 @@ impl Bench<'_> {
     }
 }
 
-impl Bench<'_> {
-    /// A large log as the file of the store that holds it, where that is bare.
-    pub(super) fn bare_log(&self, digest: &Digest, len: u64) -> Option<Log> {
-        let (form, path) = self.store.find(digest, len)?;
-        let path = path.display().to_string();
-        (form == Form::Bare).then_some(Log::File { path, len, held: None })
-    }
+/// A large log as the file of the store that holds it, where that is bare.
+pub(super) fn bare_log(store: &DiskStore, object: &Digest, len: u64) -> Option<Log> {
+    let (form, path) = store.find(object, len)?;
+    let path = path.display().to_string();
+    (form == Form::Bare).then_some(Log::File { path, len, object: *object, held: None })
 }
 
 fn rules(task: &Task) -> EnvRules<'_> {

@@ -185,7 +185,7 @@ impl<'a> Turns<'a> {
     /// Starts what can start before anything has ended.
     fn begin(&'a self, scope: &rayon::Scope<'a>) {
         let mut schedule = self.schedule();
-        self.queued(&schedule.ready());
+        self.queued(&schedule.ready(), None);
         if self.stop.is_raised() {
             let skipped = schedule.cancel();
             self.skipped(&skipped);
@@ -215,7 +215,7 @@ impl<'a> Turns<'a> {
         self.worker.bench.environment.panic_point("turn");
         let (ready, skipped) = schedule.finished(id, end);
         // Before the lock is given back: nobody else can have started them.
-        self.queued(&ready);
+        self.queued(&ready, Some(id));
         self.skipped(&skipped);
         if end == End::Bad && self.worker.bench.options.fail_fast {
             self.worker.gate.send_away();
@@ -245,10 +245,12 @@ impl<'a> Turns<'a> {
         self.worker.gate.crowd(is_crowded.then_some(held));
     }
 
-    fn queued(&self, ready: &[TaskId]) {
+    /// Tells that tasks are ready, by the end of which.
+    fn queued(&self, ready: &[TaskId], after: Option<TaskId>) {
         let bench = self.worker.bench;
+        let name = |id: TaskId| bench.plan.task(id).name.clone();
         for &id in ready {
-            bench.emitter.emit(Event::TaskQueued { task: bench.plan.task(id).name.clone() });
+            bench.emitter.emit(Event::TaskQueued { task: name(id), after: after.map(name) });
         }
     }
 

@@ -1,8 +1,10 @@
 //! Whether a task's result is there already: in the workspace, or under its key.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::Bench;
+use super::attempt::{SHOWN_WHOLE, bare_log};
 use crate::base::clock::Stopwatch;
 use crate::base::{Digest, Kind, TaskName, fs};
 use crate::cache::outputs::{self, Made};
@@ -12,7 +14,7 @@ use crate::cache::restore::{self, Means, RestoreError};
 use crate::cache::state::{Phase, TaskRow};
 use crate::event::{Event, Failure, HitSource, MissReason, Output as Log, Violation};
 use crate::manifest::Task;
-use crate::store::FetchError;
+use crate::store::{DiskStore, FetchError};
 
 /// What a lookup found.
 #[derive(Debug)]
@@ -196,13 +198,8 @@ impl Bench<'_> {
         if !self.options.replay || record.log_size == 0 {
             return;
         }
-        let fetched = if record.log_size <= super::attempt::SHOWN_WHOLE {
-            let bytes = self.store.fetch_bytes(&record.log, record.log_size);
-            bytes.map(|bytes| Log::Bytes(bytes.into()))
-        } else {
-            self.fetch_large(&record.log, record.log_size)
-        };
-        let output = match fetched {
+        let stage = self.home.stage();
+        let output = match kept_output(self.store, &stage, &record.log, record.log_size) {
             Ok(output) => output,
             Err(FetchError::Damaged { path, problem, .. }) => {
                 return self.say_damaged("log", path.display().to_string(), problem);
@@ -210,17 +207,6 @@ impl Bench<'_> {
             Err(_) => return,
         };
         self.emitter.emit(Event::TaskOutput { task: name.clone(), replayed: true, output });
-    }
-
-    /// A large log, verified. Where the store has it compressed, it goes through a file.
-    fn fetch_large(&self, digest: &Digest, len: u64) -> Result<Log, FetchError> {
-        if let Some(log) = self.bare_log(digest, len) {
-            self.store.fetch(digest, len, &mut std::io::sink())?;
-            return Ok(log);
-        }
-        let mut file = fs::unnamed(&self.home.stage())?;
-        self.store.fetch(digest, len, &mut file)?;
-        Ok(Log::held(file, len))
     }
 
     /// As [`Bench::replay`] for a task of which only the key is at hand.
@@ -236,6 +222,26 @@ impl Bench<'_> {
     pub(super) fn source(restored: usize) -> HitSource {
         if restored == 0 { HitSource::Workspace } else { HitSource::Local }
     }
+}
+
+/// What a command wrote, verified, as the listeners take it. Where it is large and the store has it
+/// compressed, it goes through a file in `stage`.
+pub fn kept_output(
+    store: &DiskStore,
+    stage: &Path,
+    object: &Digest,
+    len: u64,
+) -> Result<Log, FetchError> {
+    if len <= SHOWN_WHOLE {
+        return store.fetch_bytes(object, len).map(|bytes| Log::Bytes(bytes.into()));
+    }
+    if let Some(log) = bare_log(store, object, len) {
+        store.fetch(object, len, &mut std::io::sink())?;
+        return Ok(log);
+    }
+    let mut file = fs::unnamed(stage)?;
+    store.fetch(object, len, &mut file)?;
+    Ok(Log::held(file, len, *object))
 }
 
 /// An error and its causes in one line.

@@ -8,6 +8,7 @@ mod drive;
 mod dry;
 mod gate;
 mod keep;
+mod laps;
 mod lookup;
 mod refusal;
 pub mod schedule;
@@ -33,6 +34,7 @@ use crate::store::{DiskStore, Leases};
 
 pub use drive::{Inbox, execute};
 pub use dry::{Fate, Forecast, dry_run, forecast, foresee};
+pub use lookup::kept_output;
 pub use settle::{Settled, missing_inputs, settle};
 
 /// What is to be done.

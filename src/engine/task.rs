@@ -3,6 +3,7 @@
 use super::Bench;
 use super::attempt::{Alarm, Attempts, Failed};
 use super::gate::{Gate, Refused};
+use super::laps::Laps;
 use super::lookup::{Lookup, Restored, chain};
 use super::refusal::{input_failure, output_failure};
 use super::schedule::End;
@@ -16,7 +17,7 @@ use crate::cache::outputs::{self, Before};
 use crate::cache::recipe::Recipe;
 use crate::cache::record::{Found, Look, Record};
 use crate::cache::state::{Phase, TaskRow};
-use crate::event::{Event, Failure, InputChange, MissReason, Outcome, Usage};
+use crate::event::{Event, Failure, InputChange, MissReason, Outcome, Usage, Work};
 use crate::exec::Runner;
 use crate::graph::TaskId;
 use crate::manifest::Task;
@@ -41,6 +42,7 @@ struct Job<'a> {
     key: Digest,
     row: TaskRow,
     reasons: Vec<MissReason>,
+    laps: Laps,
 }
 
 /// What came of looking for a result.
@@ -66,7 +68,7 @@ impl Worker<'_> {
             bench.results.set(id, group_result(bench, id));
             return self.end(task, Outcome::UpToDate, Usage::default(), Vec::new());
         }
-        let mut job = match self.job(id, task) {
+        let mut job = match self.job(id, task, Laps::start(slot)) {
             Ok(job) => job,
             Err(error) => {
                 let failure = input_failure(&error);
@@ -75,7 +77,9 @@ impl Worker<'_> {
             }
         };
         let asks = task.cache && !bench.options.force;
-        if asks && !self.throttle.pass(self.alarm) {
+        let passed = !asks || self.throttle.pass(self.alarm);
+        job.laps.lap(Work::Wait);
+        if !passed {
             return self.end(task, Outcome::Cancelled, Usage::default(), Vec::new());
         }
         match self.look(&mut job) {
@@ -90,7 +94,7 @@ impl Worker<'_> {
                     restored: 0,
                     restore_us: 0,
                 });
-                self.end(task, Outcome::UpToDate, Usage::default(), Vec::new())
+                self.end_job(&job, Outcome::UpToDate, Usage::default())
             }
             Looked::Restored { record, restored } => {
                 self.throttle.owe();
@@ -101,7 +105,7 @@ impl Worker<'_> {
             }
             Looked::Cancelled => self.end_job(&job, Outcome::Cancelled, Usage::default()),
             Looked::Miss(turn) => {
-                let end = self.miss(&job, slot);
+                let end = self.miss(&mut job);
                 // Until the record is there: who waits for it finds it.
                 drop(turn);
                 end
@@ -114,7 +118,16 @@ impl Worker<'_> {
         let bench = self.bench;
         loop {
             let stamp = bench.leases.and_then(|_| bench.records.stamp(&job.key));
-            let reasons = match bench.lookup(job.task, &job.recipe, &job.key, &job.row) {
+            let found = bench.lookup(job.task, &job.recipe, &job.key, &job.row);
+            match &found {
+                Lookup::Restored { restored, .. } => {
+                    job.laps.laps(Work::Lookup, Work::Restore, restored.took);
+                }
+                Lookup::UpToDate | Lookup::Miss(_) | Lookup::Blocked(_) => {
+                    job.laps.lap(Work::Lookup);
+                }
+            }
+            let reasons = match found {
                 Lookup::UpToDate => return Looked::UpToDate,
                 Lookup::Restored { record, restored } => {
                     bench.records.used(&job.key, bench.began_ns);
@@ -125,7 +138,9 @@ impl Worker<'_> {
             };
             // A restore that failed half-way has noted what it may have left.
             job.row = bench.state.row(&job.task.name).unwrap_or_default();
-            let turn = match self.turn(job.task, &job.key) {
+            let turn = self.turn(job.task, &job.key);
+            job.laps.lap(Work::Wait);
+            let turn = match turn {
                 Turn::Cancelled => return Looked::Cancelled,
                 turn => turn,
             };
@@ -137,7 +152,7 @@ impl Worker<'_> {
         }
     }
 
-    fn job<'a>(&self, id: TaskId, task: &'a Task) -> Result<Job<'a>, InputError> {
+    fn job<'a>(&self, id: TaskId, task: &'a Task, mut laps: Laps) -> Result<Job<'a>, InputError> {
         let bench = self.bench;
         let files = &bench.state.files;
         let limit = bench.options.max_input;
@@ -148,7 +163,8 @@ impl Worker<'_> {
             inputs::recipe(task, bench.environment, &tools, &members, |dep| bench.result_of(dep));
         let key = recipe.key();
         let row = bench.state.row(&task.name).unwrap_or_default();
-        Ok(Job { id, task, members, tools, recipe, key, row, reasons: Vec::new() })
+        laps.lap(Work::Key);
+        Ok(Job { id, task, members, tools, recipe, key, row, reasons: Vec::new(), laps })
     }
 
     fn hit(&self, job: &Job<'_>, record: &Record, put: Restored) -> End {
@@ -178,10 +194,10 @@ impl Worker<'_> {
             restore_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         });
         let outcome = if restored == 0 { Outcome::UpToDate } else { Outcome::Cached };
-        self.end(job.task, outcome, Usage::default(), Vec::new())
+        self.end_job(job, outcome, Usage::default())
     }
 
-    fn miss(&self, job: &Job<'_>, slot: usize) -> End {
+    fn miss(&self, job: &mut Job<'_>) -> End {
         let bench = self.bench;
         let task = job.task;
         bench.emitter.emit(Event::CacheMiss {
@@ -189,11 +205,15 @@ impl Worker<'_> {
             key: job.key,
             reasons: job.reasons.clone(),
         });
-        let turn = match self.gate.enter(slot, || self.expected_memory(job)) {
+        let entered = self.gate.enter(job.laps.slot(), || self.expected_memory(job));
+        job.laps.lap(Work::Wait);
+        let turn = match entered {
             Ok(turn) => turn,
             Err(refused) => return self.refused(job, refused),
         };
-        let before = match self.prepare(job) {
+        let prepared = self.prepare(job);
+        job.laps.lap(Work::Prepare);
+        let before = match prepared {
             Ok(before) => before,
             Err(error) => {
                 let failure = Failure::Files { problem: chain(&error) };
@@ -214,14 +234,16 @@ impl Worker<'_> {
             let remains = outputs::remains(task, &before, started_ns)?;
             outputs::clear(task, &remains, &bench.state.files)
         };
-        let Attempts { end, usage, log } = self.attempts(task, turn, &clear);
+        let Attempts { end, usage, log } = self.attempts(task, turn, &clear, &mut job.laps);
         // A cancelled command's words are of no use to anyone.
         let log = match (&end, log) {
             (Err(Failed::Cancelled), _) | (_, None) => None,
             (_, Some(log)) => bench.keep_log(task, log),
         };
-        let outcome = match end {
-            Ok(()) => match self.save(job, &before, usage, log) {
+        let saved = end.map(|()| self.save(job, &before, usage, log));
+        job.laps.lap(Work::Store);
+        let outcome = match saved {
+            Ok(saved) => match saved {
                 Ok(()) => return self.end_job(job, Outcome::Executed, usage),
                 Err(failure) => Outcome::Failed { failure },
             },
@@ -344,6 +366,8 @@ impl Worker<'_> {
     }
 
     fn end_job(&self, job: &Job<'_>, outcome: Outcome, usage: Usage) -> End {
+        let (task, turn) = (job.task.name.clone(), job.laps.turn());
+        self.bench.emitter.emit(Event::TaskTimed { task, turn });
         self.end(job.task, outcome, usage, job.reasons.clone())
     }
 

@@ -17,6 +17,7 @@ impl Event {
             Self::TaskStarted { .. } => "task_started",
             Self::TaskOutput { .. } => "task_output",
             Self::TaskRetrying { .. } => "task_retrying",
+            Self::TaskTimed { .. } => "task_timed",
             Self::TaskFinished { .. } => "task_finished",
             Self::TaskSkipped { .. } => "task_skipped",
             Self::TaskNotSaved { .. } => "task_not_saved",
@@ -42,13 +43,14 @@ impl Event {
     /// The task that it is about.
     pub fn task(&self) -> Option<&TaskName> {
         match self {
-            Self::TaskQueued { task }
+            Self::TaskQueued { task, .. }
             | Self::CacheHit { task, .. }
             | Self::CacheMiss { task, .. }
             | Self::TaskWaits { task, .. }
             | Self::TaskStarted { task, .. }
             | Self::TaskOutput { task, .. }
             | Self::TaskRetrying { task, .. }
+            | Self::TaskTimed { task, .. }
             | Self::TaskFinished { task, .. }
             | Self::TaskSkipped { task, .. }
             | Self::TaskNotSaved { task, .. }
@@ -79,13 +81,14 @@ impl Event {
 mod tests {
     use super::*;
     use crate::base::Digest;
-    use crate::event::Collected;
+    use crate::event::{Collected, Turn};
 
     #[test]
     fn the_name_is_that_of_json() {
         let task = TaskName::parse("a").expect("a good name");
         let events = [
-            Event::TaskQueued { task: task.clone() },
+            Event::TaskQueued { task: task.clone(), after: None },
+            Event::TaskTimed { task: task.clone(), turn: Turn::default() },
             Event::TasksUpToDate { count: 1, saved_ms: 0 },
             Event::CacheDegraded { problem: String::new() },
             Event::GcRan { collected: Collected::default() },

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -20,6 +20,8 @@ use crate::base::clock;
 const QUEUE: usize = 1 << 16;
 /// How long events are gathered before they are delivered.
 const PAUSE: Duration = Duration::from_micros(500);
+/// After so long without an event the observers are told that nothing happens.
+const QUIET: Duration = Duration::from_millis(20);
 
 /// An event with its place in the stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +40,12 @@ pub struct Stamped {
 pub trait Observer: Send {
     fn observe(&mut self, event: &Stamped) -> Result<(), String>;
 
+    /// All that happened has been told, nothing did for a moment, and it may be long until
+    /// something does: what is held back for others to see is written.
+    fn idle(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// No event comes any more; whatever is held back is written now.
     fn finish(&mut self) -> Result<(), String> {
         Ok(())
@@ -54,8 +62,12 @@ struct Listeners {
 
 impl Listeners {
     fn deliver(&mut self, event: &Stamped) {
+        self.each(|observer| observer.observe(event));
+    }
+
+    fn each(&mut self, tell: impl Fn(&mut dyn Observer) -> Result<(), String>) {
         let problems = &mut self.problems;
-        self.live.retain_mut(|observer| match observer.observe(event) {
+        self.live.retain_mut(|observer| match tell(observer.as_mut()) {
             Ok(()) => true,
             Err(problem) => {
                 problems.push(format!("{}: {problem}", observer.name()));
@@ -204,7 +216,7 @@ fn deliver_all(
     receiver: &Receiver<Stamped>,
     waiting: &AtomicUsize,
 ) -> Listeners {
-    while let Ok(event) = receiver.recv() {
+    while let Some(event) = next(&mut listeners, receiver) {
         waiting.fetch_sub(1, Ordering::Relaxed);
         listeners.deliver(&event);
         for event in receiver.try_iter() {
@@ -215,6 +227,18 @@ fn deliver_all(
         thread::park_timeout(PAUSE);
     }
     listeners
+}
+
+/// The next event; where none comes soon the listeners are told so, once.
+fn next(listeners: &mut Listeners, receiver: &Receiver<Stamped>) -> Option<Stamped> {
+    match receiver.recv_timeout(QUIET) {
+        Ok(event) => Some(event),
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => {
+            listeners.each(|observer| observer.idle());
+            receiver.recv().ok()
+        }
+    }
 }
 
 impl fmt::Debug for Emitter {
@@ -262,5 +286,37 @@ mod tests {
         assert!((QUEUE + 1..=QUEUE + 2).contains(&seen), "{seen}");
         let dropped = QUEUE + 101 - seen;
         assert_eq!(problems, [format!("{dropped} events were dropped: a listener was too slow")]);
+    }
+
+    /// Says how much it was told each time that it is idle.
+    struct Gathering(mpsc::Sender<u64>, u64);
+
+    impl Observer for Gathering {
+        fn observe(&mut self, event: &Stamped) -> Result<(), String> {
+            self.1 = event.seq;
+            Ok(())
+        }
+
+        fn idle(&mut self) -> Result<(), String> {
+            self.0.send(self.1).map_err(|error| error.to_string())
+        }
+
+        fn name(&self) -> &'static str {
+            "gathering"
+        }
+    }
+
+    #[test]
+    fn a_listener_hears_when_all_has_been_told_though_the_run_goes_on() {
+        let (idle, heard) = mpsc::channel();
+        let emitter = Emitter::new("r".into(), vec![Box::new(Gathering(idle, 0))]);
+        emitter.go_async();
+        for last in [1, 4] {
+            let count = if last == 1 { 1 } else { 3 };
+            (0..count).for_each(|_| emitter.emit(Event::CancelRequested { signal: 2 }));
+            // Not before all of them, unless this thread was held up between two.
+            assert!(heard.iter().any(|seq| seq == last));
+        }
+        assert_eq!(emitter.finish(), [""; 0]);
     }
 }

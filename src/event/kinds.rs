@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::held::HeldFile;
+use super::history::Turn;
 use super::limits::{Held, InForce, Limit};
 use super::reasons::{Failure, InputChange, MissReason, SkipReason};
 use super::security::{Access, Violation};
@@ -46,6 +47,9 @@ pub enum Event {
     /// The task's dependencies are done; it waits for a slot.
     TaskQueued {
         task: TaskName,
+        /// The task whose end it waited for last; none: for nothing in this run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<TaskName>,
     },
     /// The result was found under the key, and put in place or found there.
     CacheHit {
@@ -87,6 +91,11 @@ pub enum Event {
         attempt: u32,
         delay_ms: u64,
         because: Failure,
+    },
+    /// What the time of a task went to that had its turn and has a command; it ends next.
+    TaskTimed {
+        task: TaskName,
+        turn: Turn,
     },
     TaskFinished {
         task: TaskName,
@@ -241,14 +250,18 @@ pub enum Output {
     /// All of it. In JSON as text, bytes that are not UTF-8 replaced.
     #[serde(serialize_with = "as_text", deserialize_with = "from_text")]
     Bytes(Arc<[u8]>),
-    /// It is large; the file holds it until the event has been delivered.
+    /// It is large; the file holds it until the event has been delivered, and the store under
+    /// `object` as long as it likes.
     File {
         path: String,
         len: u64,
+        object: Digest,
         /// Where the file has no name and would be gone.
         #[serde(skip)]
         held: Option<HeldFile>,
     },
+    /// Of an earlier run: how it began and ended; the store may have all of it.
+    Clipped { begin: String, end: String, len: u64, object: Digest },
 }
 
 fn as_text<S: serde::Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {

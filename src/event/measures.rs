@@ -123,7 +123,7 @@ impl Default for Measures {
 impl Measures {
     pub(super) fn fold(&mut self, stamped: &Stamped) {
         match &stamped.event {
-            Event::TaskQueued { task } => {
+            Event::TaskQueued { task, .. } => {
                 self.ready.insert(task.clone(), stamped.time_ns);
             }
             Event::TaskStarted { task, .. } => {
@@ -199,7 +199,7 @@ mod tests {
     fn a_wait_ends_with_the_first_start_and_a_value_on_a_bound_is_up_to_it() {
         let mut all = Measures::default();
         let start = || Event::TaskStarted { task: task(), attempt: 1, command: String::new() };
-        all.fold(&at(0, Event::TaskQueued { task: task() }));
+        all.fold(&at(0, Event::TaskQueued { task: task(), after: None }));
         all.fold(&at(5, start()));
         all.fold(&at(900, start()));
         let usage = Usage { duration_ms: 1000, attempts: 2, ..Usage::default() };

@@ -5,6 +5,7 @@
 mod about;
 mod emit;
 mod held;
+mod history;
 mod kinds;
 mod level;
 mod limits;
@@ -20,6 +21,10 @@ mod totals;
 
 pub use emit::{Emitter, Observer, Stamped};
 pub use held::HeldFile;
+pub use history::{
+    Account, Beginning, Comparison, Costs, CriticalPath, Hit, Ledger, Newly, Pace, Span, Step,
+    TaskAccount, TaskCosts, Turn, Work, compare, critical_path,
+};
 pub use kinds::{Event, FolderOn, HitSource, Holder, Outcome, Output, Usage};
 pub use level::Level;
 pub use limits::{Held, InForce, Limit, Means};

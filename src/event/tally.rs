@@ -58,6 +58,7 @@ impl Tally {
             | Event::TaskWaits { .. }
             | Event::TaskStarted { .. }
             | Event::TaskOutput { .. }
+            | Event::TaskTimed { .. }
             | Event::TaskNotSaved { .. }
             | Event::CacheStored { .. }
             | Event::TaskNotReproducible { .. }

@@ -33,6 +33,16 @@ pub enum Detail {
     Verbose,
 }
 
+impl Detail {
+    pub fn of(quiet: bool, verbose: bool) -> Self {
+        match (quiet, verbose) {
+            (true, _) => Self::Quiet,
+            (_, true) => Self::Verbose,
+            _ => Self::Normal,
+        }
+    }
+}
+
 /// Writes a run as text.
 #[derive(Debug)]
 pub struct Console<W> {
@@ -396,7 +406,7 @@ impl<W: Write + Send> Observer for Console<W> {
         match event {
             Event::RunStarted { .. } => self.run_started(event),
             Event::TasksUpToDate { count, saved_ms } => self.up_to_date(*count, *saved_ms),
-            Event::TaskQueued { task } => match self.detail {
+            Event::TaskQueued { task, .. } => match self.detail {
                 Detail::Verbose => self.task_line(Mark::Pending, task, "queued"),
                 Detail::Quiet | Detail::Normal => Ok(()),
             },
@@ -438,7 +448,9 @@ impl<W: Write + Send> Observer for Console<W> {
             Event::SharedFileSystem { cache, workspace } => {
                 self.warn(words::shared_file_system(cache.as_ref(), workspace.as_ref()))
             }
-            Event::TasksExpected { .. } | Event::CacheStored { .. } => Ok(()),
+            Event::TasksExpected { .. } | Event::CacheStored { .. } | Event::TaskTimed { .. } => {
+                Ok(())
+            }
             // What is refused is said by the failure or the error that comes of it.
             Event::SecurityViolation { task, violation, refused: false } => {
                 self.warn(words::violation(task, violation))

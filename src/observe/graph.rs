@@ -57,7 +57,9 @@ impl Statuses {
                 self.settled = true;
                 return;
             }
-            Event::TaskQueued { task } | Event::TaskPlanned { task, .. } => (task, Status::Pending),
+            Event::TaskQueued { task, .. } | Event::TaskPlanned { task, .. } => {
+                (task, Status::Pending)
+            }
             Event::TaskStarted { task, .. } => (task, Status::Running),
             Event::TaskFinished { task, outcome, .. } => (task, of(outcome)),
             Event::TaskSkipped { task, .. } => (task, Status::Pending),

@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn each_event_is_a_line_that_reads_back() {
         let events = [
-            stamped(1, Event::TaskQueued { task: name("a") }),
+            stamped(1, Event::TaskQueued { task: name("a"), after: None }),
             stamped(
                 2,
                 Event::CacheMiss {
@@ -185,14 +185,16 @@ mod tests {
         let path = file.path().to_str().expect("a printable path").to_owned();
         let event =
             |output| [stamped(1, Event::TaskOutput { task: name("a"), replayed: true, output })];
-        let large = event(Output::File { path, len: bytes.len() as u64, held: None });
+        let (len, object) = (bytes.len() as u64, Digest::of(&bytes));
+        let large = event(Output::File { path, len, object, held: None });
         let small = event(Output::Bytes(bytes.into()));
         assert!(lines(&large) == lines(&small));
     }
 
     #[test]
     fn a_file_that_is_gone_stays_a_path() {
-        let output = Output::File { path: "/nowhere/log".into(), len: 3, held: None };
+        let (path, object) = ("/nowhere/log".into(), Digest::of(b"abc"));
+        let output = Output::File { path, len: 3, object, held: None };
         let events = [stamped(1, Event::TaskOutput { task: name("a"), replayed: false, output })];
         let back: Stamped = serde_json::from_str(lines(&events).trim()).expect("an event");
         assert_eq!(back, events[0]);

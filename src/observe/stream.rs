@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use crate::base::ByteSize;
 use crate::base::digest::{CHUNK, read_some};
 use crate::event::Output;
 
@@ -21,6 +22,12 @@ impl Held {
         Ok(match output {
             Output::Bytes(bytes) if bytes.is_empty() => None,
             Output::Bytes(bytes) => Some(Self::Bytes(Arc::clone(bytes))),
+            Output::Clipped { begin, end, len, .. } => {
+                let kept = (begin.len() + end.len()) as u64;
+                let gap =
+                    format!("\n... {} are not kept ...\n", ByteSize(len.saturating_sub(kept)));
+                Some(Self::Bytes(format!("{begin}{gap}{end}").into_bytes().into()))
+            }
             Output::File { len: 0, .. } => None,
             Output::File { path, len, .. } => Some(Self::File(File::open(path)?, *len)),
         })

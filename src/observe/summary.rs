@@ -17,6 +17,11 @@ pub(super) struct Run {
     pub(super) waiting: usize,
 }
 
+/// What a run did, in one line.
+pub fn summary_text(sum: &Summary) -> String {
+    Run::default().summary(sum)
+}
+
 impl Run {
     /// `12 tasks, 7 up to date, 4 jobs`
     pub(super) fn plan(&self) -> String {

@@ -12,6 +12,7 @@ mod figures;
 mod limits;
 pub mod notify;
 mod project;
+mod runs;
 mod security;
 mod settings;
 mod sync;
@@ -23,6 +24,10 @@ pub use crate::store::{Form, Packing};
 pub use earlier::{FirstLook, Seen, Slice, Unchanged, first_look};
 pub use figures::{CacheCounter, figures};
 pub use project::Project;
+pub use runs::{
+    CacheHistory, Compared, FailedTask, Replayed, RunHead, RunList, RunReport, RunState, SlowTask,
+    compare_runs, list_runs, replay_run, runs_dir, show_run,
+};
 pub use settings::load_settings;
 pub use sync::{Direction, LeftOut, Refused, Synced, may_sync_to, sync_to};
 pub use types::{BuildOptions, Error, Explanation, KeyPart, Location, Report, TaskInfo};

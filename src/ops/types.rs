@@ -133,6 +133,9 @@ pub enum Error {
     /// Neither a pinned task of this project nor the id of a pin.
     #[error("`{name}` is not pinned")]
     NotPinned { name: String },
+    /// No run of the history is meant.
+    #[error("{message}")]
+    NoRun { message: String, help: Vec<String> },
     #[error(transparent)]
     Backup(#[from] BackupError),
     /// The remote store could not be asked, or did not take what it was sent.

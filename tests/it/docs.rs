@@ -64,3 +64,40 @@ fn the_lines_of_the_page_about_compression_work_one_after_the_other() {
     let bytes: String = (1..=3000).map(|number| format!("{number}\n")).collect();
     assert!(project.packed_object(bytes.as_bytes(), ".zst").is_file());
 }
+
+#[test]
+fn the_example_of_the_pages_on_runs_is_an_event_whose_times_add_up() {
+    let page = include_str!("../../docs/runs.md");
+    let blocks = blocks(page);
+    let text = &blocks.iter().find(|(tag, _)| tag == "json").expect("an example").1;
+    let stamped: reprovm::event::Stamped = serde_json::from_str(text).expect("an event");
+    let reprovm::event::Event::TaskTimed { turn, .. } = stamped.event else {
+        panic!("{stamped:?}");
+    };
+    let mut at = 0;
+    for span in &turn.spans {
+        assert_eq!(span.at_us, at);
+        at += span.took_us;
+    }
+    assert_eq!(turn.took_us, at);
+}
+
+#[test]
+fn the_commands_of_the_page_on_runs_work() {
+    let page = include_str!("../../docs/runs.md");
+    let blocks = blocks(page);
+    let script = &blocks.iter().find(|(tag, _)| tag == "sh").expect("commands").1;
+    let project = Project::new();
+    project.manifest("task t {\n  cmd = true\n}\n");
+    for _ in 0..2 {
+        project.run(["-f", "manifest.txt"]).success();
+    }
+    let commands: Vec<&str> = script
+        .lines()
+        .filter_map(|line| line.split('#').next()?.strip_prefix("reprovm "))
+        .collect();
+    assert_eq!(commands.len(), 4);
+    for command in commands {
+        project.run(command.split_whitespace()).success();
+    }
+}

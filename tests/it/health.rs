@@ -171,9 +171,4 @@ fn what_this_version_cannot_do_is_said_with_what_to_do_instead() {
     }
     project.remove("one.txt").run(["--sync-from-remote", "manifest.txt"]).code(14);
     assert!(!project.exists("one.txt"), "nothing is built on a store that was not fetched");
-    project
-        .run(["--profile", "manifest.txt"])
-        .success()
-        .stderr_has("warning:")
-        .stderr_has("performance.enable_profiling");
 }

@@ -39,7 +39,7 @@ task two {
 }
 ";
 
-const LOOKS: [&[&str]; 12] = [
+const LOOKS: [&[&str]; 13] = [
     &["--dry-run", "manifest.txt"],
     &["-n", "-f", "-V", "manifest.txt"],
     &["-n", "-o", "json", "--replay", "manifest.txt"],
@@ -50,8 +50,17 @@ const LOOKS: [&[&str]; 12] = [
     &["--graph", "-n", "manifest.txt"],
     &["explain", "manifest.txt", "one"],
     &["explain", "-o", "json", "manifest.txt", "two"],
+    &["runs", "list"],
     &["backup", "list"],
     &["backup", "export-metadata"],
+];
+
+/// These need a run that was.
+const HISTORY: [&[&str]; 4] = [
+    &["runs", "show"],
+    &["runs", "replay"],
+    &["runs", "compare", "last", "last"],
+    &["cache", "stats"],
 ];
 
 #[track_caller]
@@ -76,7 +85,7 @@ fn looking_writes_nothing() {
     assert!(!project.exists(".reprovm") && !project.exists("out"));
 
     project.run(["manifest.txt"]).success();
-    looking_leaves_no_trace(&project, LOOKS.iter().step_by(3));
+    looking_leaves_no_trace(&project, LOOKS.iter().step_by(3).chain(&HISTORY));
 
     // Where much would be to be done: an edit, a touched file, a lost output.
     project.file("in", "2").touch("dir/a").remove("out/two");

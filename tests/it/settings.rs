@@ -39,6 +39,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("execution.force", force),
     ("execution.jobserver", jobserver),
     ("execution.lock_wait_seconds", lock_wait_seconds),
+    ("history.keep_runs", keep_runs),
+    ("history.max_size_mb", max_size_mb),
     ("logging.log_file", log_file),
     ("logging.log_level", log_level),
     ("logging.log_colors", log_colors),
@@ -79,6 +81,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("performance.enable_metrics", enable_metrics),
     ("performance.metrics_file", metrics_file),
     ("performance.metrics_interval_seconds", metrics_interval_seconds),
+    ("performance.enable_profiling", enable_profiling),
+    ("performance.profile_file", profile_file),
     ("prometheus.enabled", prometheus_enabled),
     ("prometheus.address", prometheus_address),
     ("prometheus.port", prometheus_port),
@@ -565,6 +569,49 @@ fn metrics_file() {
     let project = of(ONE);
     run(&project, &["enable_metrics=1", "metrics_file=m.json"]).success();
     assert!(project.exists("m.json") && !project.exists(".reprovm/metrics.json"));
+}
+
+fn enable_profiling() {
+    let project = of(ONE);
+    run(&project, &[]).success();
+    assert!(!project.exists(".reprovm/profile.json"));
+    run(&project, &["enable_profiling=1"]).success();
+    assert!(project.read(".reprovm/profile.json").contains("\"traceEvents\""));
+}
+
+fn profile_file() {
+    let project = of(ONE);
+    run(&project, &["enable_profiling=1", "profile_file=p.json"]).success();
+    assert!(project.exists("p.json") && !project.exists(".reprovm/profile.json"));
+}
+
+/// How many journals there are after two runs that had something to do.
+fn journals_after(set: &str) -> usize {
+    let project = of(ONE);
+    for _ in 0..2 {
+        run(&project, &["force=1", set]).success();
+    }
+    let folder = project.path(".reprovm/runs");
+    folder.read_dir().map_or(0, Iterator::count)
+}
+
+fn keep_runs() {
+    assert_eq!(journals_after("keep_runs=100"), 2);
+    assert_eq!(journals_after("keep_runs=1"), 1);
+    assert_eq!(journals_after("keep_runs=0"), 0);
+}
+
+fn max_size_mb() {
+    let task = |n: usize| format!("task t{n} {{\n  cmd = seq 9000\n}}\n");
+    let manifest: String = (0..12).map(task).collect();
+    for (size, journals) in [("max_size_mb=1", 1), ("max_size_mb=2", 2)] {
+        let project = of(&manifest);
+        for _ in 0..2 {
+            run(&project, &["force=1", size]).success();
+        }
+        let folder = project.path(".reprovm/runs");
+        assert_eq!(folder.read_dir().map_or(0, Iterator::count), journals, "{size}");
+    }
 }
 
 fn metrics_interval_seconds() {

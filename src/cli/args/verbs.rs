@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::RunsVerb;
 use clap::{Args, Subcommand, ValueEnum};
 
 /// The names of all verbs.
@@ -12,6 +13,7 @@ pub(super) const VERBS: &[&str] = &[
     "health",
     "cache",
     "gc",
+    "runs",
     "backup",
     "audit",
     "notify",
@@ -31,6 +33,9 @@ pub(in crate::cli) enum Verb {
     Cache(CacheVerb),
     /// Remove what is too old, too much, or of no use
     Gc,
+    /// Look at what earlier runs did
+    #[command(subcommand, subcommand_help_heading = "Verbs")]
+    Runs(RunsVerb),
     /// Keep copies of the cache
     #[command(subcommand, subcommand_help_heading = "Verbs")]
     Backup(BackupVerb),

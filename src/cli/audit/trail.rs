@@ -39,6 +39,15 @@ fn verb(cli: &Cli) -> Option<String> {
     let name = match &cli.verb {
         Some(Verb::Cache(CacheVerb::Clean)) => "cache clean",
         Some(Verb::Cache(CacheVerb::Verify { repair: true })) => "cache repair",
+        Some(Verb::Cache(CacheVerb::Recompress { .. })) => "cache recompress",
+        Some(Verb::Cache(CacheVerb::Pin { remove, .. })) => {
+            if *remove {
+                "cache unpin"
+            } else {
+                "cache pin"
+            }
+        }
+        Some(Verb::Gc) => "gc",
         Some(Verb::Backup(BackupVerb::Create { .. })) => "backup create",
         Some(Verb::Backup(BackupVerb::Restore { .. })) => "backup restore",
         Some(Verb::Backup(BackupVerb::Delete { .. })) => "backup delete",

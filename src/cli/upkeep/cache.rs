@@ -10,7 +10,10 @@ use crate::base::text::{count, shown};
 use crate::cli::args::{CacheVerb, Flags, Format};
 use crate::cli::{Call, Code, Failure};
 use crate::observe::{Paint, words};
-use crate::ops::{self, CacheStats, Cleaned, Fault, Form, Verified};
+use crate::ops::{self, CacheHistory, CacheStats, Cleaned, Fault, Form, Verified};
+
+/// How many tasks a list of them names.
+const MOST_TASKS: usize = 5;
 
 pub(in crate::cli) fn run(verb: &CacheVerb, flags: &Flags, call: &Call) -> Result<u8, Failure> {
     match verb {
@@ -174,6 +177,9 @@ fn table(stats: &CacheStats) -> String {
     for (name, value) in rows {
         add(&mut out, format_args!("{name:10}  {value}"));
     }
+    if let Some(rate) = stats.hit_rate {
+        history(&mut out, rate, &stats.history);
+    }
     out
 }
 
@@ -190,6 +196,33 @@ fn compressed(stats: &CacheStats) -> String {
     let (all, each) = (count(stats.cas_objects_count, "object"), each.join(", "));
     let percent = stats.compression_ratio * 100.0;
     format!("{objects} of {all} ({each}), {stored} for {raw} ({percent:.1} %)")
+}
+
+/// What the cache did in the last runs; of what is not known nothing is said.
+fn history(out: &mut String, rate: f64, history: &CacheHistory) {
+    let runs = count(history.runs, "run");
+    add(out, format_args!("hit rate    {:.1} % in the last {runs}", rate * 100.0));
+    if !history.savers.is_empty() {
+        add(out, format_args!("\nsaved most in these runs:"));
+    }
+    for task in history.savers.iter().take(MOST_TASKS) {
+        let (saved, hits) = (words::duration(task.saved_ms), count(task.hits, "hit"));
+        add(out, format_args!("  {}  {saved} by {hits}", task.task));
+    }
+    if !history.losers.is_empty() {
+        add(out, format_args!("\ntake longer to store and restore than to run:"));
+    }
+    for task in history.losers.iter().take(MOST_TASKS) {
+        let ms = |us: u64| format!("{}.{} ms", us / 1000, us % 1000 / 100);
+        let part = |what, us: Option<u64>| us.map(|us| format!(", {what} {}", ms(us)));
+        let run = task.run_us.map(ms).unwrap_or_default();
+        let store = part("storing", task.store_us).unwrap_or_default();
+        let restore = part("restoring", task.restore_us).unwrap_or_default();
+        add(out, format_args!("  {}  running {run}{store}{restore}", task.task));
+    }
+    if history.losers.len() > MOST_TASKS {
+        add(out, format_args!("  and {}", count(history.losers.len() - MOST_TASKS, "more task")));
+    }
 }
 
 pub(in crate::cli) fn json(data: &impl Serialize) -> Result<String, Failure> {

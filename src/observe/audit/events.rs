@@ -89,6 +89,11 @@ fn odd(event: &Event) -> Option<Record> {
         Event::CancelRequested { signal } => {
             warning("run", "cancel", format!("by {}", words::signal(*signal)))
         }
+        Event::LimitHit { held } => {
+            let limit = words::limit(held.limit);
+            let record = Record::new(AuditType::ResourceLimit, limit, "hold-back");
+            Some(record.details(words::held(held)).failed())
+        }
         _ => None,
     }
 }

@@ -146,7 +146,7 @@ fn verbose_shows_commands_keys_and_all_reasons() {
     let events = [
         run_started(2, false),
         Event::TasksUpToDate { count: 1, saved_ms: 500 },
-        Event::TaskQueued { task: name("a") },
+        Event::TaskQueued { task: name("a"), after: None },
         Event::CacheMiss { task: name("a"), key, reasons: reasons.clone() },
         started("a", "make a"),
         finished("a", Outcome::Executed, &reasons),
@@ -296,7 +296,8 @@ fn a_large_output_is_shown_though_its_file_loses_its_name() {
     let long = "0123456789\n".repeat(50_000);
     file.write_all(long.as_bytes()).expect("room for it");
     let path = file.path().to_str().expect("a printable path").to_owned();
-    let output = Output::File { path, len: long.len() as u64, held: None };
+    let (len, object) = (long.len() as u64, Digest::of(b"x"));
+    let output = Output::File { path, len, object, held: None };
     let mut out = Vec::new();
     let mut console = Console::new(&mut out, Detail::Normal, Paint(false));
     let mut tell = |event| {
@@ -313,7 +314,8 @@ fn a_large_output_is_shown_though_its_file_loses_its_name() {
 
 #[test]
 fn an_output_that_cannot_be_read_is_a_warning() {
-    let output = Output::File { path: "/nowhere/log".into(), len: 3, held: None };
+    let (path, object) = ("/nowhere/log".into(), Digest::of(b"abc"));
+    let output = Output::File { path, len: 3, object, held: None };
     let shown =
         text(Detail::Quiet, &[Event::TaskOutput { task: name("a"), replayed: false, output }]);
     assert!(shown.starts_with("warning: the output of `a` cannot be shown: "), "{shown}");

@@ -83,6 +83,7 @@ fn log(event: &Event) {
         | Event::TaskStarted { .. }
         | Event::TaskOutput { .. }
         | Event::TaskRetrying { .. }
+        | Event::TaskTimed { .. }
         | Event::TaskFinished { .. }
         | Event::TaskSkipped { .. }
         | Event::TaskNotSaved { .. }
@@ -116,7 +117,7 @@ fn log_limit(event: &Event) {
 
 fn log_task(event: &Event) {
     match event {
-        Event::TaskQueued { task } => debug!(target: RUN, %task, "task is ready"),
+        Event::TaskQueued { task, .. } => debug!(target: RUN, %task, "task is ready"),
         Event::CacheHit { task, key, from, saved_ms, restored, restore_us } => {
             let key = key.hex();
             debug!(target: RUN, %task, key, ?from, restored, restore_us, saved_ms, "cache hit");

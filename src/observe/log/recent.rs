@@ -81,7 +81,7 @@ mod tests {
         let mut listener = recent.clone();
         let task = TaskName::parse("a").expect("a good name");
         for seq in 1..=60 {
-            let event = Event::TaskQueued { task: task.clone() };
+            let event = Event::TaskQueued { task: task.clone(), after: None };
             listener.observe(&Stamped { seq, time_ns: 0, run: String::new(), event }).expect("ok");
         }
         let lines = recent.lines();

@@ -14,6 +14,7 @@ use crate::cache::record::{Found, Look, Records};
 use crate::config::Config;
 use crate::event::CacheCount;
 use crate::home::Home;
+use crate::ops::runs::{CacheHistory, cache_history};
 use crate::ops::types::Error;
 use crate::store::Form;
 
@@ -45,6 +46,10 @@ pub struct CacheStats {
     pub newest: Option<String>,
     /// What running everything again took once: what the cache can save.
     pub recorded_ms: u64,
+    /// Hits of all that was asked in the last runs, from 0 to 1; none: nothing was.
+    pub hit_rate: Option<f64>,
+    /// What it did in them.
+    pub history: CacheHistory,
 }
 
 /// The objects in one form.
@@ -100,6 +105,7 @@ pub fn cache_stats(config: &Config) -> Result<CacheStats, Error> {
     stats.total_size_bytes += stats.cas_objects_bytes;
     stats.oldest = times.map(|(oldest, _)| clock::rfc3339(oldest));
     stats.newest = times.map(|(_, newest)| clock::rfc3339(newest));
+    (stats.hit_rate, stats.history) = cache_history(&home)?;
     Ok(stats)
 }
 

@@ -1,0 +1,60 @@
+//! Where the time of a run went, for `--profile`: a trace for Perfetto and chrome://tracing, and
+//! the critical path as text.
+
+mod trace;
+mod words;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::paint::Paint;
+use super::sink::Sink;
+use crate::base::fs;
+use crate::event::{Account, Event, Observer, Stamped, Summary, critical_path};
+
+pub use words::path_text;
+
+/// Writes the trace when the run has finished, and says the critical path.
+#[derive(Debug)]
+pub struct Profile<W> {
+    path: PathBuf,
+    /// None: only the file is written.
+    out: Option<Sink<W>>,
+    paint: Paint,
+    account: Account,
+}
+
+impl<W: Write> Profile<W> {
+    /// The file's folder must exist.
+    pub fn new(path: PathBuf, out: Option<W>, paint: Paint) -> Self {
+        Self { path, out: out.map(Sink::new), paint, account: Account::default() }
+    }
+
+    fn finished(&mut self, summary: &Summary) -> Result<(), String> {
+        fs::write_atomic_with(&self.path, |file| trace::write(&self.account, file))
+            .map_err(|error| format!("{error}: {}", error.source))?;
+        let Some(out) = &mut self.out else { return Ok(()) };
+        let path = critical_path(&self.account);
+        let mut text = path_text(&path, summary.elapsed_ms, self.paint);
+        let file = self.path.display();
+        text.push_str(&format!("profile: `{file}`, for ui.perfetto.dev or chrome://tracing\n"));
+        out.put(text.as_bytes())
+    }
+}
+
+impl<W: Write + Send> Observer for Profile<W> {
+    fn observe(&mut self, event: &Stamped) -> Result<(), String> {
+        // What tasks write is no part of it.
+        if !matches!(event.event, Event::TaskOutput { .. }) {
+            self.account.fold(event);
+        }
+        match &event.event {
+            Event::RunFinished { summary } => self.finished(summary),
+            _ => Ok(()),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "profile"
+    }
+}
