@@ -115,7 +115,7 @@ Each setting has a variable, `REPROVM_SECTION_KEY` in capitals, and some have a 
 | variable | sets |
 |---|---|
 | `REPROVM_NO_COLOR`, `REPROVM_NO_PROGRESS` | the opposite of `logging.log_colors` and `output.progress` |
-| `REPROVM_COMPRESSION` | `compression.algorithm`, and `compression.enabled` unless it is `none` |
+| `REPROVM_COMPRESSION` | `compression.algorithm` and `compression.enabled`; `none` only ends the second |
 | `REPROVM_REMOTE_CAS_URL` | the place of the remote store: `remote_cas.enabled`, `backend`, `endpoint`, `bucket`, `prefix` |
 | `REPROVM_WEBHOOK_URL`, `REPROVM_SLACK_WEBHOOK`, `REPROVM_DISCORD_WEBHOOK` | the address, and `notifications.enabled` |
 | `REPROVM_AUDIT_LOG` | `audit.log_file` and `audit.enabled` |

@@ -40,10 +40,13 @@ const SPECIAL: [Special; 9] = [
     Special {
         name: "REPROVM_COMPRESSION",
         effects: |text| {
-            let enabled = !text.eq_ignore_ascii_case("none");
+            // The algorithm stays for whoever asks for compression by a flag.
+            if text.eq_ignore_ascii_case("none") {
+                return Ok(vec![("compression", "enabled", "false".to_owned())]);
+            }
             Ok(vec![
                 ("compression", "algorithm", text.to_owned()),
-                ("compression", "enabled", enabled.to_string()),
+                ("compression", "enabled", "true".to_owned()),
             ])
         },
         secret: false,
@@ -303,9 +306,8 @@ mod tests {
         assert!(
             set(&[("REPROVM_COMPRESSION", "zstd")]).contains(&pair("compression.enabled", "true"))
         );
-        assert!(
-            set(&[("REPROVM_COMPRESSION", "none")]).contains(&pair("compression.enabled", "false"))
-        );
+        let off = set(&[("REPROVM_COMPRESSION", "none")]);
+        assert_eq!(off, [pair("compression.enabled", "false")]);
     }
 
     #[test]

@@ -137,6 +137,11 @@ fn the_flag_compresses_and_without_it_nothing_is_compressed() {
     let project = self::project();
     project.run(["--compress", "manifest.txt"]).success();
     assert!(is_compressed_as(&project, ".zst"), "{:?}", suffixes(&project));
+    // The flag is stronger than the variable that switches it off.
+    let mut project = self::project();
+    project.env("REPROVM_COMPRESSION", "none");
+    project.run(["--compress", "manifest.txt"]).success();
+    assert!(is_compressed_as(&project, ".zst"), "{:?}", suffixes(&project));
 }
 
 /// The program that reads such a file, with its arguments.
