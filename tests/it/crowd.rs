@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::{Background, Project, assert_sound_objects, long, say};
+use crate::support::{Background, Project, assert_sound_objects, long, say, wait_until};
 
 const TASKS: usize = 20;
 
@@ -69,6 +69,8 @@ impl Drop for Over<'_> {
 /// Calls the program again and again beside the runs, until they are over.
 fn beside(project: &Project, over: &AtomicBool, calls: &[&[&str]]) -> usize {
     let mut rounds = 0;
+    // Of what is not there yet nothing can be copied.
+    wait_until("the cache", || project.exists("cache/cache"));
     while !over.load(Ordering::SeqCst) || rounds == 0 {
         for call in calls {
             project.run([&["--cache-dir", "cache"], *call].concat()).success();
