@@ -7,12 +7,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::attempt::Alarm;
-use super::gate::Gate;
+use super::gate::{Gate, Throttle};
 use super::schedule::{End, Schedule, Setup, Skip};
 use super::settle::Settled;
 use super::signals::Ears;
 use super::task::Worker;
-use super::throttle::Throttle;
 use super::{Bench, EngineError};
 use crate::base::{Cancel, CancelLevel, clock};
 use crate::cache::state::{Phase, TaskRow};

@@ -15,7 +15,6 @@ pub mod schedule;
 mod settle;
 mod signals;
 mod task;
-mod throttle;
 mod turn;
 
 use std::sync::OnceLock;

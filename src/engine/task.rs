@@ -2,13 +2,12 @@
 
 use super::Bench;
 use super::attempt::{Alarm, Attempts, Failed};
-use super::gate::{Gate, Refused};
+use super::gate::{Gate, Refused, Throttle};
 use super::laps::Laps;
 use super::lookup::{Lookup, Restored, chain};
 use super::refusal::{input_failure, output_failure};
 use super::schedule::End;
 use super::settle::group_result;
-use super::throttle::Throttle;
 use super::turn::Turn;
 use crate::base::{Digest, FileError, Kind, clock};
 use crate::cache::files::{Entry, FileId, Since};

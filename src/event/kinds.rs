@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::figures::Summary;
 use super::held::HeldFile;
 use super::history::Turn;
 use super::limits::{Held, InForce, Limit};
 use super::reasons::{Failure, InputChange, MissReason, SkipReason};
 use super::security::{Access, Violation};
 use super::sharing::{Collected, LeaseHolder};
-use super::summary::Summary;
 use crate::base::{Digest, TaskName};
 
 /// One thing that happened in a run. In JSON the name stands in `type`, in snake case.

@@ -4,22 +4,22 @@
 
 mod about;
 mod emit;
+mod figures;
 mod held;
 mod history;
 mod kinds;
 mod level;
 mod limits;
-mod measures;
 mod notice;
 mod operation;
 mod reasons;
 mod security;
 mod sharing;
-mod summary;
-mod tally;
-mod totals;
 
 pub use emit::{Emitter, Observer, Stamped};
+pub use figures::{
+    CacheCount, Figures, Histogram, LastRun, Measure, Measures, Summary, Tally, Timing, Totals,
+};
 pub use held::HeldFile;
 pub use history::{
     Account, Beginning, Comparison, Costs, CriticalPath, Hit, Ledger, Newly, Pace, Span, Step,
@@ -28,12 +28,8 @@ pub use history::{
 pub use kinds::{Event, FolderOn, HitSource, Holder, Outcome, Output, Usage};
 pub use level::Level;
 pub use limits::{Held, InForce, Limit, Means};
-pub use measures::{Histogram, Measure, Measures};
 pub use notice::NoticeKind;
 pub use operation::Operation;
 pub use reasons::{Failure, InputChange, MissReason, SkipReason};
 pub use security::{Access, Danger, Violation};
 pub use sharing::{Collected, LeaseHolder};
-pub use summary::{Summary, Timing};
-pub use tally::Tally;
-pub use totals::{CacheCount, Figures, LastRun, Totals};

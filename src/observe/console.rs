@@ -359,6 +359,13 @@ impl<W: Write> Console<W> {
         words::not_collected(collected).map_or(Ok(()), |problem| self.warn(problem))
     }
 
+    fn looked_up(&mut self, task: &TaskName, key: &Digest, hit: Option<String>) -> Shown {
+        let open = self.open.entry(task.clone()).or_default();
+        open.key = Some(*key);
+        open.hit = hit;
+        Ok(())
+    }
+
     fn limit_line(&mut self, event: &Event) -> Shown {
         if !self.is_verbose() {
             return Ok(());
@@ -411,15 +418,10 @@ impl<W: Write + Send> Observer for Console<W> {
                 Detail::Quiet | Detail::Normal => Ok(()),
             },
             Event::CacheHit { task, key, from, saved_ms, restored, .. } => {
-                let open = self.open.entry(task.clone()).or_default();
-                open.key = Some(*key);
-                open.hit = Some(words::hit(from, *restored, *saved_ms));
-                Ok(())
+                let hit = words::hit(from, *restored, *saved_ms);
+                self.looked_up(task, key, Some(hit))
             }
-            Event::CacheMiss { task, key, .. } => {
-                self.open.entry(task.clone()).or_default().key = Some(*key);
-                Ok(())
-            }
+            Event::CacheMiss { task, key, .. } => self.looked_up(task, key, None),
             Event::TaskWaits { task, holder, .. } => {
                 self.settle(Mark::Pending, task, &words::waits(holder.as_ref()))
             }
@@ -448,14 +450,13 @@ impl<W: Write + Send> Observer for Console<W> {
             Event::SharedFileSystem { cache, workspace } => {
                 self.warn(words::shared_file_system(cache.as_ref(), workspace.as_ref()))
             }
-            Event::TasksExpected { .. } | Event::CacheStored { .. } | Event::TaskTimed { .. } => {
-                Ok(())
-            }
             // What is refused is said by the failure or the error that comes of it.
             Event::SecurityViolation { task, violation, refused: false } => {
                 self.warn(words::violation(task, violation))
             }
             Event::SecurityViolation { .. } | Event::AccessDenied { .. } => Ok(()),
+            Event::TasksExpected { .. } | Event::CacheStored { .. } => Ok(()),
+            Event::TaskTimed { .. } => Ok(()),
             Event::TaskPlanned { .. } => self.planned(event),
             Event::LimitsInForce { .. } | Event::LimitHit { .. } | Event::LimitLifted { .. } => {
                 self.limit_line(event)

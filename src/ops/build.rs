@@ -123,16 +123,12 @@ impl Project {
             }
         };
         let mut problems = Vec::new();
-        if !options.dry_run
-            && let Err(error) = state.save()
-        {
-            // What was done stands; the next run looks at the files again.
-            problems.push(format!("{error}: {}", error.source));
-        }
-        if !options.dry_run && problems.is_empty() {
-            match part {
-                None => self.keep_standing(&needed, &home, &state, options),
-                Some(part) => {
+        if !options.dry_run {
+            match (state.save(), part) {
+                // What was done stands; the next run looks at the files again.
+                (Err(error), _) => problems.push(format!("{error}: {}", error.source)),
+                (Ok(()), None) => self.keep_standing(&needed, &home, &state, options),
+                (Ok(()), Some(part)) => {
                     self.keep_part(part, &home, &state, options);
                 }
             }

@@ -51,19 +51,8 @@ fn log(event: &Event) {
         | Event::LimitHit { .. }
         | Event::LimitLifted { .. }
         | Event::JobserverUnused { .. } => log_limit(event),
-        Event::CacheDamaged { what, path, problem } => {
-            warn!(target: RUN, what, path, problem, "cache is damaged; it was set aside");
-        }
-        Event::CacheDegraded { problem } => {
-            warn!(target: RUN, problem, "cache cannot be written; results are not saved");
-        }
-        Event::GcRan { collected } => {
-            let Collected { records, objects, remains, bytes, kept_bytes, kept_files, .. } =
-                *collected;
-            info!(
-                target: RUN,
-                records, objects, remains, bytes, kept_bytes, kept_files, "cache was collected"
-            );
+        Event::CacheDamaged { .. } | Event::CacheDegraded { .. } | Event::GcRan { .. } => {
+            log_cache(event);
         }
         Event::SharedFileSystem { cache, workspace } => {
             let name = |folder: &Option<FolderOn>| folder.as_ref().map(|on| on.file_system.clone());
@@ -91,6 +80,26 @@ fn log(event: &Event) {
         | Event::TaskNotReproducible { .. }
         | Event::SecurityViolation { .. }
         | Event::TaskPlanned { .. } => log_task(event),
+    }
+}
+
+fn log_cache(event: &Event) {
+    match event {
+        Event::CacheDamaged { what, path, problem } => {
+            warn!(target: RUN, what, path, problem, "cache is damaged; it was set aside");
+        }
+        Event::CacheDegraded { problem } => {
+            warn!(target: RUN, problem, "cache cannot be written; results are not saved");
+        }
+        Event::GcRan { collected } => {
+            let Collected { records, objects, remains, bytes, kept_bytes, kept_files, .. } =
+                *collected;
+            info!(
+                target: RUN,
+                records, objects, remains, bytes, kept_bytes, kept_files, "cache was collected"
+            );
+        }
+        _ => {}
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Limit;
+use crate::event::Limit;
 
 /// The totals of a run: the only figures, from the one fold.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

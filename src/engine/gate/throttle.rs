@@ -4,33 +4,33 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::attempt::Alarm;
-use super::gate::Pressure;
+use super::Pressure;
 use crate::base::clock;
+use crate::engine::attempt::Alarm;
 use crate::event::{Emitter, Held, Limit};
 use crate::exec::Bucket;
 
 /// Shared by reference between threads. Without a rate it costs nothing.
-pub(super) struct Throttle<'a> {
+pub(in crate::engine) struct Throttle<'a> {
     rate: Option<u64>,
     emitter: &'a Emitter,
     state: Mutex<(Bucket, Pressure)>,
 }
 
 impl<'a> Throttle<'a> {
-    pub(super) fn new(rate: Option<u64>, emitter: &'a Emitter) -> Self {
+    pub(in crate::engine) fn new(rate: Option<u64>, emitter: &'a Emitter) -> Self {
         let state = (Bucket::new(rate.unwrap_or(1)), Pressure::default());
         Self { rate, emitter, state: Mutex::new(state) }
     }
 
     /// Takes a token, and waits until it is there. False: the run is to end.
-    pub(super) fn pass(&self, alarm: &Alarm) -> bool {
+    pub(in crate::engine) fn pass(&self, alarm: &Alarm) -> bool {
         let wait = self.take(true);
         wait.is_zero() || alarm.wait(wait)
     }
 
     /// Takes a token for what is done already; whoever comes next waits longer.
-    pub(super) fn owe(&self) {
+    pub(in crate::engine) fn owe(&self) {
         self.take(false);
     }
 
@@ -51,7 +51,7 @@ impl<'a> Throttle<'a> {
     }
 
     /// The run is over.
-    pub(super) fn finish(&self) {
+    pub(in crate::engine) fn finish(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.1.lift(self.emitter, clock::instant());
     }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Outcome, Stamped};
 use crate::base::TaskName;
+use crate::event::{Event, Outcome, Stamped};
 
 /// Upper bounds in microseconds, for what takes as long as a command does.
 const SLOW: &[u64] = &[

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Limit, Measures, Summary};
+use super::{Measures, Summary};
+use crate::event::Limit;
 
 /// The figures of a project at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]

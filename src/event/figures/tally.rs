@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Event, Failure, Measures, Outcome, SkipReason, Stamped, Summary, Usage};
+use super::{Measures, Summary};
+use crate::event::{Event, Failure, Outcome, SkipReason, Stamped, Usage};
 
 /// Counts the events of one run.
 #[derive(Debug, Clone, Default)]

@@ -3,20 +3,24 @@
 //!
 //! Knows nothing of tasks: who waits is a slot. With nothing to decide it is always open.
 
+mod throttle;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Bench;
-use super::drive::Message;
 use crate::base::clock;
+use crate::engine::Bench;
+use crate::engine::drive::Message;
 use crate::event::{Emitter, Event, Held, Limit};
 use crate::exec::{Admission, Full, Jobserver, Next, Runner, Sampler, cores};
 
+pub(in crate::engine) use throttle::Throttle;
+
 /// Shared by reference between threads.
-pub(super) struct Gate<'a> {
+pub(in crate::engine) struct Gate<'a> {
     runner: &'a Runner,
     emitter: &'a Emitter,
     /// Has the loop look, where something must be measured or waited for.
@@ -44,23 +48,27 @@ struct State {
 
 /// Why a command may not start at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(in crate::engine) enum Refused {
     /// The run is to end.
     Closed,
     Full(Full),
 }
 
 /// The turn of a command: while it holds its place, others wait.
-pub(super) struct Turn<'a> {
+pub(in crate::engine) struct Turn<'a> {
     gate: &'a Gate<'a>,
-    pub(super) slot: usize,
+    pub(in crate::engine) slot: usize,
     /// Bytes that it is expected to use.
     expected: u64,
     is_in: bool,
 }
 
 impl<'a> Gate<'a> {
-    pub(super) fn new(bench: &Bench<'a>, runner: &'a Runner, wake: Sender<Message>) -> Self {
+    pub(in crate::engine) fn new(
+        bench: &Bench<'a>,
+        runner: &'a Runner,
+        wake: Sender<Message>,
+    ) -> Self {
         let limits = bench.options.limits;
         let folders = vec![PathBuf::from("."), bench.home.cache_dir().to_path_buf()];
         let state = State {
@@ -84,7 +92,7 @@ impl<'a> Gate<'a> {
     }
 
     /// Waits until a command may start in this slot, which will use `expected` bytes of memory.
-    pub(super) fn enter(
+    pub(in crate::engine) fn enter(
         &'a self,
         slot: usize,
         expected: impl FnOnce() -> u64,
@@ -99,7 +107,7 @@ impl<'a> Gate<'a> {
 
     /// Decides about those who wait, as far as that is possible now. Returns when it wants to be
     /// asked again.
-    pub(super) fn look(&self, now: Instant) -> Option<Instant> {
+    pub(in crate::engine) fn look(&self, now: Instant) -> Option<Instant> {
         if !self.is_on {
             return None;
         }
@@ -151,7 +159,7 @@ impl<'a> Gate<'a> {
     }
 
     /// Tells whether ready tasks wait only because so many run already.
-    pub(super) fn crowd(&self, crowd: Option<Held>) {
+    pub(in crate::engine) fn crowd(&self, crowd: Option<Held>) {
         let (mut state, now) = (self.lock(), clock::instant());
         match crowd {
             Some(held) => state.crowd.press(held, self.emitter, now),
@@ -160,14 +168,14 @@ impl<'a> Gate<'a> {
     }
 
     /// Nobody starts any more.
-    pub(super) fn close(&self) {
+    pub(in crate::engine) fn close(&self) {
         let mut state = self.lock();
         state.closed.get_or_insert(Refused::Closed);
         self.send_away_from(&mut state);
     }
 
     /// Those who wait now will not start.
-    pub(super) fn send_away(&self) {
+    pub(in crate::engine) fn send_away(&self) {
         self.send_away_from(&mut self.lock());
     }
 
@@ -178,12 +186,12 @@ impl<'a> Gate<'a> {
     }
 
     /// Whether nothing starts any more because a disk is full.
-    pub(super) fn is_stuck(&self) -> bool {
+    pub(in crate::engine) fn is_stuck(&self) -> bool {
         self.is_on && matches!(self.lock().closed, Some(Refused::Full(_)))
     }
 
     /// The run is over.
-    pub(super) fn finish(&self) {
+    pub(in crate::engine) fn finish(&self) {
         let (mut state, now) = (self.lock(), clock::instant());
         state.pressure.lift(self.emitter, now);
         state.crowd.lift(self.emitter, now);
@@ -222,7 +230,7 @@ impl Turn<'_> {
     }
 
     /// The command has ended; its place is another's.
-    pub(super) fn leave(&mut self) {
+    pub(in crate::engine) fn leave(&mut self) {
         if !std::mem::take(&mut self.is_in) {
             return;
         }
@@ -246,7 +254,7 @@ impl Turn<'_> {
     }
 
     /// Waits for another turn of the same command.
-    pub(super) fn again(&mut self) -> Result<(), Refused> {
+    pub(in crate::engine) fn again(&mut self) -> Result<(), Refused> {
         if self.gate.is_on { self.wait() } else { Ok(()) }
     }
 }
@@ -259,10 +267,10 @@ impl Drop for Turn<'_> {
 
 /// That a limit holds something back, told once at its beginning and once at its end.
 #[derive(Debug, Default)]
-pub(super) struct Pressure(Option<(Limit, Instant)>);
+pub(in crate::engine) struct Pressure(Option<(Limit, Instant)>);
 
 impl Pressure {
-    pub(super) fn is_on(&self) -> bool {
+    pub(in crate::engine) fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
@@ -270,7 +278,7 @@ impl Pressure {
         self.0.map(|(limit, _)| limit)
     }
 
-    pub(super) fn press(&mut self, held: Held, emitter: &Emitter, now: Instant) {
+    pub(in crate::engine) fn press(&mut self, held: Held, emitter: &Emitter, now: Instant) {
         if self.limit() != Some(held.limit) {
             self.lift(emitter, now);
             self.0 = Some((held.limit, now));
@@ -278,7 +286,7 @@ impl Pressure {
         }
     }
 
-    pub(super) fn lift(&mut self, emitter: &Emitter, now: Instant) {
+    pub(in crate::engine) fn lift(&mut self, emitter: &Emitter, now: Instant) {
         if let Some((limit, since)) = self.0.take() {
             let held = now.saturating_duration_since(since).as_millis();
             let held_ms = u64::try_from(held).unwrap_or(u64::MAX);
