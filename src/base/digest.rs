@@ -10,6 +10,11 @@ use hmac::{KeyInit as _, Mac as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Digest as _;
 
+mod lanes;
+mod long;
+
+pub use long::LongHasher;
+
 /// How much of a file is read at a time; large enough that the read call costs nothing
 /// beside the hashing, small enough to stay in the second-level cache.
 pub const CHUNK: usize = 128 * 1024;
@@ -89,26 +94,54 @@ impl Digest {
 
     /// The digest of all that `file` still holds, and how many bytes that was.
     pub fn of_file(file: &mut File) -> io::Result<(Self, u64)> {
-        let mut hasher = Hasher::new();
-        let mut buffer = [0; 16 * 1024];
-        let mut total = 0;
         // Most files of a build are small: the first read uses the stack.
+        let mut buffer = [0; 16 * 1024];
         let first = read_some(file, &mut buffer)?;
-        hasher.update(&buffer[..first]);
-        total += first as u64;
-        if first == buffer.len() {
-            let mut buffer = vec![0; CHUNK];
-            loop {
-                let count = read_some(file, &mut buffer)?;
-                if count == 0 {
-                    break;
-                }
-                hasher.update(&buffer[..count]);
-                total += count as u64;
-            }
+        if first < buffer.len() {
+            return Ok((Self::of(&buffer[..first]), first as u64));
         }
-        Ok((hasher.finish(), total))
+        hash_through(&mut buffer.chain(file), u64::MAX, |error| error, |_| Ok(()))
     }
+}
+
+/// The digest of up to `most` bytes of `from`, and how many there were. Each piece is passed on as
+/// it is read.
+pub fn hash_through<E>(
+    from: &mut impl Read,
+    most: u64,
+    fail: fn(io::Error) -> E,
+    mut pass_on: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(Digest, u64), E> {
+    let mut piece = Vec::new();
+    fill(from, &mut piece, most).map_err(fail)?;
+    pass_on(&piece)?;
+    let mut total = piece.len() as u64;
+    if piece.len() < CHUNK {
+        return Ok((Digest::of(&piece), total));
+    }
+    let mut hasher = LongHasher::new();
+    while !piece.is_empty() {
+        hasher.push(piece);
+        piece = hasher.buffer();
+        fill(from, &mut piece, most - total).map_err(fail)?;
+        pass_on(&piece)?;
+        total += piece.len() as u64;
+    }
+    Ok((hasher.finish(), total))
+}
+
+/// Reads a piece in the place of what `piece` holds: `CHUNK` bytes, or what is left, or `most`.
+fn fill(from: &mut impl Read, piece: &mut Vec<u8>, most: u64) -> io::Result<()> {
+    piece.resize(most.min(CHUNK as u64) as usize, 0);
+    let mut filled = 0;
+    while filled < piece.len() {
+        match read_some(from, &mut piece[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    piece.truncate(filled);
+    Ok(())
 }
 
 /// One read that is not disturbed by signals.

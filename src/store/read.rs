@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::form::{self, Form};
 use super::pack::Decoder;
-use crate::base::digest::{CHUNK, read_some};
+use crate::base::digest::{CHUNK, hash_through, read_some};
 use crate::base::fs::Context as _;
-use crate::base::{Digest, FileError, Hasher, stat};
+use crate::base::{Digest, FileError, stat};
 
 /// Why a file could not be read as the object that it should be.
 #[derive(Debug, thiserror::Error)]
@@ -156,20 +156,5 @@ pub(super) fn copy_hashing(
     to: &mut impl Write,
     most: u64,
 ) -> Result<(Digest, u64), CopyError> {
-    let mut hasher = Hasher::new();
-    let mut total = 0;
-    let mut buffer = vec![0; CHUNK.min(usize::try_from(most).unwrap_or(CHUNK))];
-    loop {
-        let room = buffer.len().min(usize::try_from(most - total).unwrap_or(usize::MAX));
-        let count = match room {
-            0 => 0,
-            _ => read_some(from, &mut buffer[..room]).map_err(CopyError::Read)?,
-        };
-        if count == 0 {
-            return Ok((hasher.finish(), total));
-        }
-        hasher.update(&buffer[..count]);
-        to.write_all(&buffer[..count]).map_err(CopyError::Write)?;
-        total += count as u64;
-    }
+    hash_through(from, most, CopyError::Read, |piece| to.write_all(piece).map_err(CopyError::Write))
 }

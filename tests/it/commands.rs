@@ -83,6 +83,12 @@ fn the_documents_lines_work_as_they_stand() {
     ];
     for line in lines {
         let mut project = hello();
+        // The message goes no further than to a proxy that is not there.
+        project.file(
+            ".reprovm/reprovm.conf",
+            "[notifications]\nallow_private=1\ndelivery_retries=0\n",
+        );
+        project.env("HTTPS_PROXY", "http://127.0.0.1:9");
         project.env("REPROVM_WEBHOOK_URL", "https://hooks.slack.com/services/none");
         project.run(line.split(' ')).success();
     }

@@ -446,8 +446,12 @@ fn a_secret_is_seen_nowhere_and_kept_in_private_files() {
         .stderr_lacks("hunter2");
     project.chmod(".reprovm/reprovm.conf", 0o600);
     project.env("REPROVM_WEBHOOK_URL", "https://hooks.example.com/hunter2");
+    // The message goes no further than to a proxy that is not there.
+    project.env("HTTPS_PROXY", "http://127.0.0.1:9");
+    let nobody = ["--set", "notifications.allow_private=1", "--set", "delivery_retries=0"];
     project.env("REPROVM_REMOTE_CAS_ACCESS_KEY", "hunter2");
-    let run = project.run(["-V", "--set", "remote_cas.secret_key=hunter2", "manifest.txt"]);
+    let args = ["-V", "--set", "remote_cas.secret_key=hunter2", "manifest.txt"];
+    let run = project.run(args.iter().chain(&nobody));
     run.success().stderr_lacks("hunter2").stdout_lacks("hunter2");
     let show = project.run(["config", "show", "--origin"]);
     show.success()
