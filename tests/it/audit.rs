@@ -48,6 +48,24 @@ fn types(lines: &[Value]) -> BTreeSet<String> {
     lines.iter().map(|line| line["type"].as_str().expect("a type").to_owned()).collect()
 }
 
+#[test]
+fn a_limit_that_holds_tasks_back_and_verbs_that_change_the_cache_are_in_the_log() {
+    let tasks: String = (0..6).map(|at| format!("task t{at} {{\n  cmd = : {at}\n}}\n")).collect();
+    let project = project(&tasks);
+    project.run(["-j", "6", "--set", "max_tasks_per_second=2", "manifest.txt"]).success();
+    let held = query(&project, &["--type", "RESOURCE_LIMIT"]);
+    assert_eq!(held.len(), 1, "{held:?}");
+    assert_eq!((&held[0]["resource"], &held[0]["action"]), (&"starts".into(), &"hold-back".into()));
+    project.run(["cache", "pin", "t0"]).success();
+    project.run(["cache", "recompress"]).success();
+    project.run(["gc"]).success();
+    let begun = query(&project, &["--type", "SYSTEM_START"]);
+    let verbs: Vec<_> =
+        begun.iter().map(|line| line["resource"].as_str().expect("words")).collect();
+    assert_eq!(verbs, ["audit-log", "build", "cache pin", "cache recompress", "gc"]);
+    assert_whole(&project);
+}
+
 const COPY: &str = "task copy {\n  cmd = cp in out\n  inputs = in\n  outputs = out\n}\n";
 
 #[test]
