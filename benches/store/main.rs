@@ -13,7 +13,7 @@ use std::time::Instant;
 use steps::{STEPS, Step, Tool};
 
 /// An odd number has a middle one.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 
 /// Some files to store.
 struct Files {
@@ -23,8 +23,8 @@ struct Files {
 }
 
 const FILES: [Files; 2] = [
-    Files { name: "small", count: 5_000, size: 4 << 10 },
-    Files { name: "large", count: 16, size: 16 << 20 },
+    Files { name: "small", count: 2_000, size: 4 << 10 },
+    Files { name: "large", count: 8, size: 16 << 20 },
 ];
 
 impl Files {

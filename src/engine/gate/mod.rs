@@ -27,8 +27,6 @@ pub(in crate::engine) struct Gate<'a> {
     wake: Sender<Message>,
     /// Whether anything is ever held back.
     is_on: bool,
-    /// Whether to decide takes time, which only the loop has.
-    measures: bool,
     state: Mutex<State>,
     bell: Condvar,
 }
@@ -85,7 +83,6 @@ impl<'a> Gate<'a> {
             emitter: bench.emitter,
             wake,
             is_on: limits.any() || runner.jobserver().is_some(),
-            measures: limits.measures(),
             state: Mutex::new(state),
             bell: Condvar::new(),
         }
@@ -210,9 +207,7 @@ impl Turn<'_> {
             return Err(refused.clone());
         }
         state.admission.ask(self.slot, self.expected);
-        if !gate.measures {
-            gate.decide(&mut state, clock::instant());
-        }
+        gate.decide(&mut state, clock::instant());
         if !state.granted.contains(&self.slot) {
             // The loop hears until all is over.
             let _ = gate.wake.send(Message::Look);
@@ -245,11 +240,7 @@ impl Turn<'_> {
             }
         }
         if state.admission.is_waited_for() {
-            if gate.measures {
-                let _ = gate.wake.send(Message::Look);
-            } else {
-                gate.decide(&mut state, clock::instant());
-            }
+            gate.decide(&mut state, clock::instant());
         }
     }
 

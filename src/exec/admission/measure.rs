@@ -47,18 +47,27 @@ pub struct Sampler {
     /// Busy and all time of all cores, when last looked at.
     times: Option<(Instant, u64, u64)>,
     memory_at: Option<Instant>,
+    disks_at: Option<Instant>,
     measured: Measured,
 }
 
 impl Sampler {
     /// `folders` lie on the file systems that count.
     pub fn new(limits: Limits, folders: Vec<PathBuf>) -> Self {
-        Self { limits, folders, times: None, memory_at: None, measured: Measured::default() }
+        Self {
+            limits,
+            folders,
+            times: None,
+            memory_at: None,
+            disks_at: None,
+            measured: Measured::default(),
+        }
     }
 
     /// What the CPU does is measured from one look to the next, also while nobody waits.
     pub fn watch(&mut self, now: Instant) {
-        if self.limits.cpu_percent.is_some() {
+        let age = self.times.map(|(at, ..)| now.saturating_duration_since(at));
+        if self.limits.cpu_percent.is_some() && age.is_none_or(|age| age >= WINDOW) {
             self.read_cpu(now, &std::fs::read_to_string("/proc/stat").unwrap_or_default());
         }
     }
@@ -72,7 +81,10 @@ impl Sampler {
             self.memory_at = Some(now);
             self.measured.memory = memory();
         }
-        if let Some(ceiling) = self.limits.disk_percent {
+        if let Some(ceiling) = self.limits.disk_percent
+            && self.disks_at.is_none_or(|at| now.saturating_duration_since(at) >= WINDOW)
+        {
+            self.disks_at = Some(now);
             let full = self.folders.iter().filter_map(|path| {
                 let percent = percent_full(path)?;
                 Some(Full { path: path.clone(), percent, ceiling })

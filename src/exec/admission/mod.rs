@@ -37,11 +37,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Whether something must be measured before a start.
-    pub fn measures(&self) -> bool {
-        self.cpu_percent.is_some() || self.memory.is_some() || self.disk_percent.is_some()
-    }
-
     pub fn any(&self) -> bool {
         *self != Self::default()
     }
@@ -67,11 +62,18 @@ pub struct Admission {
     limits: Limits,
     cores: u64,
     bucket: Option<Bucket>,
-    /// The memory that each is expected to use, by slot.
-    running: BTreeMap<usize, u64>,
+    /// By slot.
+    running: BTreeMap<usize, Running>,
     waiting: VecDeque<(usize, u64)>,
-    /// How many started since the reading of the CPU that has this number.
-    starts: (u64, u64),
+}
+
+/// A command that runs.
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    /// The memory that it is expected to use.
+    memory: u64,
+    /// The number of the reading of the CPU after which it started.
+    reading: u64,
 }
 
 impl Admission {
@@ -83,7 +85,6 @@ impl Admission {
             bucket: limits.starts.map(Bucket::new),
             running: BTreeMap::new(),
             waiting: VecDeque::new(),
-            starts: (0, 0),
         }
     }
 
@@ -150,9 +151,9 @@ impl Admission {
         if let Some(bucket) = &mut self.bucket {
             bucket.take(now);
         }
-        self.starts.1 += 1;
         self.waiting.pop_front();
-        self.running.insert(first, expected);
+        let reading = measured.cpu.map_or(0, |busy| busy.number);
+        self.running.insert(first, Running { memory: expected, reading });
         Next::Start(first)
     }
 
@@ -165,24 +166,23 @@ impl Admission {
     /// use, or with what it uses if that is more.
     fn memory(&self, measured: &Measured, expected: u64) -> Option<Held> {
         let ceiling = self.limits.memory?;
-        let planned = self.running.values().fold(0_u64, |sum, one| sum.saturating_add(*one));
+        let planned = self.running.values().fold(0_u64, |sum, one| sum.saturating_add(one.memory));
         let sum = planned.max(measured.memory).saturating_add(expected);
         (sum > ceiling).then(|| held(Limit::Memory, sum, ceiling))
     }
 
-    /// Whether the machine is too busy, with the limit where that has been measured. Until the
-    /// next reading each start is taken to keep one core busy.
-    fn cpu(&mut self, measured: &Measured) -> Option<Option<Held>> {
-        let ceiling = self.limits.cpu_percent?;
+    /// Whether the machine is too busy, with the limit where that has been measured. What has
+    /// started since the last reading, and runs still, is taken to keep one core busy. Nothing can
+    /// be busier than a whole machine.
+    fn cpu(&self, measured: &Measured) -> Option<Option<Held>> {
+        let ceiling = self.limits.cpu_percent.filter(|ceiling| *ceiling < 100)?;
         let Some(reading) = measured.cpu else { return Some(None) };
-        if self.starts.0 != reading.number {
-            self.starts = (reading.number, 0);
-        }
         if reading.percent >= ceiling {
             return Some(Some(held(Limit::Cpu, reading.percent, ceiling)));
         }
         let free = (ceiling - reading.percent).saturating_mul(self.cores) / 100;
-        (self.starts.1 >= free.max(1)).then_some(None)
+        let started = self.running.values().filter(|one| one.reading == reading.number).count();
+        (started as u64 >= free.max(1)).then_some(None)
     }
 }
 

@@ -122,6 +122,20 @@ fn a_busy_machine_holds_back_all_but_one() {
     // A little room is room for one.
     assert_eq!(look(&mut admission, &reading(3, 79)), Next::Start(3));
     assert_eq!(look(&mut admission, &reading(3, 79)), wait(None, MEASURE_BEAT));
+    // What has ended since keeps no core busy.
+    admission.left(3);
+    assert_eq!(look(&mut admission, &reading(3, 79)), Next::Start(4));
+}
+
+#[test]
+fn nothing_is_busier_than_a_whole_machine() {
+    let mut admission = Admission::new(Limits { cpu_percent: Some(100), ..Limits::default() }, 2);
+    let measured = Measured { cpu: Some(Busy { percent: 100, number: 1 }), ..Measured::default() };
+    for slot in 0..3 {
+        admission.ask(slot, 0);
+        let next = admission.next(clock::instant(), &measured, &mut any_slot());
+        assert_eq!(next, Next::Start(slot));
+    }
 }
 
 #[test]
