@@ -96,7 +96,6 @@ fn main() -> ExitCode {
 
 /// Our program as an installation leaves it: a copy. What the linker has written lies in smaller
 /// pieces in the memory of the kernel, and starts more slowly.
-#[expect(clippy::disallowed_methods, reason = "a benchmark makes its own files")]
 fn installed() -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let program = folder.path().join("reprovm");
