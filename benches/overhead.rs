@@ -1,5 +1,5 @@
 //! What it costs to see what happens: the program with each of its parts and without it, round
-//! about: `cargo bench --bench overhead [-- TASKS ROUNDS]`. Prints the medians, and the medians of
+//! about: `cargo bench --bench overhead [-- TASKS ROUNDS] [PART...]`. Prints the medians, and the medians of
 //! the ratios of each round, of wall time and of the processor time with all tasks.
 
 use std::fmt::Write as _;
@@ -57,18 +57,23 @@ struct Cost {
 fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|arg| arg.parse().ok());
     let (tasks, rounds) = (numbers.next().unwrap_or(10_000), numbers.next().unwrap_or(7));
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|arg| PARTS.iter().any(|part| part.0 == *arg)).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
+    let parts: Vec<_> =
+        PARTS.iter().filter(|part| part.1 == PARTS[0].1 || is_wanted(part.0)).collect();
     let folder = workload(tasks);
-    let mut costs: Vec<Vec<Cost>> = PARTS.iter().map(|_| Vec::new()).collect();
+    let mut costs: Vec<Vec<Cost>> = parts.iter().map(|_| Vec::new()).collect();
     // The first run makes the state that all others begin with.
     run(folder.path(), PARTS[0].1);
     for round in 0..rounds {
-        for turn in 0..PARTS.len() {
-            let at = (turn + round) % PARTS.len();
-            costs[at].push(run(folder.path(), PARTS[at].1));
+        for turn in 0..parts.len() {
+            let at = (turn + round) % parts.len();
+            costs[at].push(run(folder.path(), parts[at].1));
         }
     }
     println!("with         wall s   ratio   processor s   ratio");
-    for ((name, _, left), own) in PARTS.iter().zip(&costs) {
+    for ((name, _, left), own) in parts.iter().zip(&costs) {
         let left = left.map(|path| folder.path().join(path));
         assert!(left.is_none_or(|path| path.exists()), "{name} has left nothing");
         let ratio = |of: fn(Cost) -> f64| {

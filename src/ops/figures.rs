@@ -16,7 +16,7 @@ use super::upkeep;
 use crate::base::clock;
 use crate::base::fs::{self, Context as _, FileError};
 use crate::config::Config;
-use crate::event::{CacheCount, Figures, LastRun, Measures, Summary, Totals};
+use crate::event::{CacheCount, Figures, LastRun, Measure, Measures, Summary, Totals};
 use crate::home::Home;
 
 /// Runs that had nothing to do leave at most so many bytes before one of them adds them up.
@@ -59,6 +59,14 @@ pub(super) fn note(home: &Home, summary: &Summary) {
         if length > MAX_NOTES { fold(home, &file, |_| {}) } else { Ok(()) }
     });
     tell(noted);
+}
+
+/// Adds how long requests to a remote store took, outside of a run.
+pub(super) fn keep_requests(home: &Home, measures: &Measures) {
+    if measures.get(Measure::Remote).count() == 0 {
+        return;
+    }
+    tell(notes(home).and_then(|file| fold(home, &file, |kept| kept.totals.add_measures(measures))));
 }
 
 fn tell(kept: Result<(), FileError>) {

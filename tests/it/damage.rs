@@ -11,19 +11,21 @@ use serde_json::json;
 use crate::support::{Project, Run, assert_same_tree, files_below, hex_digest};
 
 /// Does something to a file, given another one of the same kind.
-type Harm = fn(&Path, &Path);
+pub(crate) type Harm = fn(&Path, &Path);
 
 /// What can befall a file: each has a name.
-const HARMS: [(&str, Harm); 13] = [
+pub(crate) const HARMS: [(&str, Harm); 13] = [
     ("gone", |file, _| remove(file)),
     ("empty", |file, _| write(file, b"")),
     ("cut", |file, _| edit(file, |bytes| bytes.truncate(bytes.len() / 2))),
     ("longer", |file, _| edit(file, |bytes| bytes.push(b'x'))),
-    ("first bit flipped", |file, _| edit(file, |bytes| bytes[0] ^= 1)),
+    ("first bit flipped", |file, _| {
+        edit(file, |bytes| bytes.first_mut().into_iter().for_each(|byte| *byte ^= 1));
+    }),
     ("middle bit flipped", |file, _| {
         edit(file, |bytes| {
             let middle = bytes.len() / 2;
-            bytes[middle] ^= 0x10;
+            bytes.get_mut(middle).into_iter().for_each(|byte| *byte ^= 0x10);
         });
     }),
     ("garbage", |file, _| write(file, &[0xa5; 4096])),

@@ -29,6 +29,7 @@ mod keys;
 mod killed;
 mod large;
 mod leases;
+mod life;
 mod limits;
 mod locks;
 mod logs;

@@ -102,6 +102,7 @@ fn a_folder_without_a_manifest_has_a_page_that_promtool_accepts() {
         ("task_duration_seconds", "histogram"),
         ("task_queue_wait_seconds", "histogram"),
         ("restore_duration_seconds", "histogram"),
+        ("remote_request_duration_seconds", "histogram"),
     ] {
         let line = format!("# TYPE reprovm_{name} {kind}\n");
         assert!(page.body.contains(&line), "no {line}{}", page.body);

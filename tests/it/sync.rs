@@ -102,6 +102,22 @@ fn exchange(from: &Project, to: &Project) {
 }
 
 #[test]
+fn how_long_requests_took_is_among_the_figures_of_the_project() {
+    let (fake, from) = filled();
+    let to = project(&fake.url());
+    let before = fake.seen().len();
+    to.run(["--sync-from-remote"]).success();
+    let requests = fake.seen().len() - before;
+    for (project, requests) in [(&from, before), (&to, requests)] {
+        project.run(["--set", "prometheus.textfile=page", "manifest.txt"]).success();
+        let page = project.read("page");
+        let count = "reprovm_remote_request_duration_seconds_count{";
+        let line = page.lines().find(|line| line.starts_with(count)).expect("a histogram");
+        assert!(requests > 0 && line.ends_with(&format!(" {requests}")), "{line}");
+    }
+}
+
+#[test]
 fn what_one_project_built_another_takes_from_nginx() {
     let server = Server::nginx(&nginx_block());
     exchange(&built(&server.url()), &project(&server.url()));

@@ -2,6 +2,7 @@
 //! sums of several runs are sums of the counts.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,8 @@ pub enum Measure {
     QueueWait,
     /// Putting the files of a cached result in place.
     Restore,
+    /// Requests to a remote store, each with all its tries.
+    Remote,
 }
 
 /// Durations in ranges.
@@ -102,19 +105,26 @@ pub struct Measures {
     failed: Histogram,
     queue_wait: Histogram,
     restore: Histogram,
+    #[serde(default = "quick")]
+    remote: Histogram,
     /// When the tasks became ready that have not begun.
     #[serde(skip)]
     ready: HashMap<TaskName, i64>,
 }
 
+fn quick() -> Histogram {
+    Histogram::new(QUICK)
+}
+
 impl Default for Measures {
     fn default() -> Self {
-        let (slow, quick) = (Histogram::new(SLOW), Histogram::new(QUICK));
+        let slow = Histogram::new(SLOW);
         Self {
             executed: slow.clone(),
             failed: slow,
-            queue_wait: quick.clone(),
-            restore: quick,
+            queue_wait: quick(),
+            restore: quick(),
+            remote: quick(),
             ready: HashMap::new(),
         }
     }
@@ -148,12 +158,25 @@ impl Measures {
         }
     }
 
+    /// Adds something of which no event tells.
+    pub fn add(&mut self, measure: Measure, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        match measure {
+            Measure::Executed => self.executed.add(SLOW, us),
+            Measure::Failed => self.failed.add(SLOW, us),
+            Measure::QueueWait => self.queue_wait.add(QUICK, us),
+            Measure::Restore => self.restore.add(QUICK, us),
+            Measure::Remote => self.remote.add(QUICK, us),
+        }
+    }
+
     /// Adds those of another run.
     pub(super) fn merge(&mut self, other: &Self) {
         self.executed.merge(&other.executed);
         self.failed.merge(&other.failed);
         self.queue_wait.merge(&other.queue_wait);
         self.restore.merge(&other.restore);
+        self.remote.merge(&other.remote);
     }
 
     pub fn get(&self, measure: Measure) -> &Histogram {
@@ -162,6 +185,7 @@ impl Measures {
             Measure::Failed => &self.failed,
             Measure::QueueWait => &self.queue_wait,
             Measure::Restore => &self.restore,
+            Measure::Remote => &self.remote,
         }
     }
 
@@ -169,7 +193,7 @@ impl Measures {
     pub fn up_to(&self, measure: Measure) -> Vec<(f64, u64)> {
         let bounds = match measure {
             Measure::Executed | Measure::Failed => SLOW,
-            Measure::QueueWait | Measure::Restore => QUICK,
+            Measure::QueueWait | Measure::Restore | Measure::Remote => QUICK,
         };
         let counts = bounds.iter().zip(&self.get(measure).counts);
         let mut all = 0;

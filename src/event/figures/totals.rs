@@ -71,6 +71,11 @@ impl Totals {
         self.add(sum, measures);
     }
 
+    /// Adds what was measured outside of runs.
+    pub fn add_measures(&mut self, measures: &Measures) {
+        self.measures.merge(measures);
+    }
+
     /// Adds what a run has done, and not the run.
     pub fn add(&mut self, sum: &Summary, measures: &Measures) {
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);

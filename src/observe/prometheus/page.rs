@@ -186,6 +186,7 @@ fn durations(measures: &Measures) -> Vec<MetricFamily> {
     });
     let waits = vec![histogram(measures, Measure::QueueWait)];
     let restores = vec![histogram(measures, Measure::Restore)];
+    let requests = vec![histogram(measures, Measure::Remote)];
     let family = |name, help, metrics| family(MetricType::HISTOGRAM, name, help, metrics);
     vec![
         family("task_duration_seconds", "Time of commands, by how they ended.", tasks.into()),
@@ -198,6 +199,11 @@ fn durations(measures: &Measures) -> Vec<MetricFamily> {
             "restore_duration_seconds",
             "Time to put the files of a cached result in place.",
             restores,
+        ),
+        family(
+            "remote_request_duration_seconds",
+            "Time of requests to a remote store, each with all its tries.",
+            requests,
         ),
     ]
 }

@@ -17,7 +17,7 @@ use crate::ops::build::{quiet_options, threads};
 use crate::ops::explain::problem;
 use crate::ops::project::Project;
 use crate::ops::types::{BuildOptions, Error};
-use crate::ops::{earlier, security};
+use crate::ops::{earlier, figures, security};
 use crate::store::remote::{Name, Presence, Remote};
 use crate::store::{self, DiskStore, Packing, User};
 
@@ -48,9 +48,13 @@ impl Project {
         };
         let done = Synced::new(Direction::FromRemote, &opened, options.dry_run);
         let dry_run = options.dry_run;
-        let remote = opened.remote.as_ref();
+        let remote = &opened.remote;
         let mut fetcher = Fetcher { bench: &bench, remote, dry_run, done, user: None };
-        fetcher.all()?;
+        let fetched = fetcher.all();
+        if !dry_run {
+            figures::keep_requests(&home, &opened.remote.measures());
+        }
+        fetched?;
         Ok(fetcher.done.sorted())
     }
 }

@@ -12,9 +12,9 @@ use crate::cache::record::{Record, Records};
 use crate::config::Config;
 use crate::event::Emitter;
 use crate::home::Home;
-use crate::ops::security;
 use crate::ops::types::Error;
-use crate::store::remote::{Name, Presence, Remote};
+use crate::ops::{figures, security};
+use crate::store::remote::{Name, Opened, Presence, Remote};
 use crate::store::{DiskStore, open_bare, read_object};
 
 /// Up to this size an object is read once, and sent from memory.
@@ -42,14 +42,22 @@ pub fn sync_to(config: &Config, dry_run: bool) -> Result<Synced, Error> {
     let opened = open(&config.remote_cas, Direction::ToRemote)?;
     let home = Home::new(Some(&config.cache.cache_dir));
     security::refuse_exposed(&home, &Emitter::new(String::new(), Vec::new()))?;
+    let sent = send(&opened, &home, dry_run);
+    if !dry_run {
+        figures::keep_requests(&home, &opened.remote.measures());
+    }
+    sent
+}
+
+fn send(opened: &Opened, home: &Home, dry_run: bool) -> Result<Synced, Error> {
     let sender = Sender {
-        remote: opened.remote.as_ref(),
+        remote: &opened.remote,
         tmp: home.store_tmp(),
-        store: DiskStore::new(&home),
-        records: Records::new(&home),
+        store: DiskStore::new(home),
+        records: Records::new(home),
         dry_run,
     };
-    let mut done = Synced::new(Direction::ToRemote, &opened, dry_run);
+    let mut done = Synced::new(Direction::ToRemote, opened, dry_run);
     let records = sender.load(&mut done)?;
     let objects: Vec<Object> =
         records.values().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();

@@ -5,6 +5,7 @@
 
 mod http;
 mod s3;
+mod timed;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use std::time::Duration;
 use crate::base::http::{HttpError, Payload, Place, Sink};
 use crate::base::{Digest, Secret};
 use crate::config::{Backend, RemoteCas};
+
+pub use timed::Timed;
 
 /// What a thing is, and so where it lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +88,7 @@ impl Mistake {
 /// A store that is ready to be asked.
 #[derive(Debug)]
 pub struct Opened {
-    pub remote: Box<dyn Remote>,
+    pub remote: Timed,
     /// For people.
     pub place: String,
     /// What the user had better know, a sentence each.
@@ -121,7 +124,7 @@ pub fn open(settings: &RemoteCas) -> Result<Opened, Mistake> {
             "the keys of the remote store go to `{place}` without encryption; use `https://`"
         ));
     }
-    Ok(Opened { remote, place: shown, warnings })
+    Ok(Opened { remote: Timed::new(remote), place: shown, warnings })
 }
 
 fn not_there(backend: &str) -> Mistake {

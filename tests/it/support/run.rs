@@ -41,6 +41,11 @@ impl Run {
         self
     }
 
+    /// None: it was ended by a signal.
+    pub(crate) fn exit_code(&self) -> Option<i32> {
+        self.code
+    }
+
     /// It was ended by this signal.
     #[track_caller]
     pub(crate) fn signal(&self, signal: i32) -> &Self {
