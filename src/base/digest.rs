@@ -120,14 +120,18 @@ pub fn hash_through<E>(
         return Ok((Digest::of(&piece), total));
     }
     let mut hasher = LongHasher::new();
-    while !piece.is_empty() {
+    loop {
+        // A short piece is the last: who has said that nothing follows is not asked again.
+        let is_last = piece.len() < CHUNK || total == most;
         hasher.push(piece);
+        if is_last {
+            return Ok((hasher.finish(), total));
+        }
         piece = hasher.buffer();
         fill(from, &mut piece, most - total).map_err(fail)?;
         pass_on(&piece)?;
         total += piece.len() as u64;
     }
-    Ok((hasher.finish(), total))
 }
 
 /// Reads a piece in the place of what `piece` holds: `CHUNK` bytes, or what is left, or `most`.
@@ -251,6 +255,39 @@ mod tests {
         assert!(Digest::parse(&digest.hex().to_uppercase()).is_err());
         assert!(Digest::parse("ab").is_err());
         assert!(Digest::parse(&"g".repeat(64)).is_err());
+    }
+
+    /// Says once that nothing follows.
+    struct Once<'a>(Option<&'a [u8]>);
+
+    impl Read for Once<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let left = self.0.as_mut().expect("nobody asks again");
+            let count = left.read(buffer)?;
+            if count == 0 {
+                self.0 = None;
+            }
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn who_has_come_to_an_end_is_not_asked_again_and_each_byte_is_passed_on_once() {
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, CHUNK * 3, CHUNK * 3 + 7] {
+            let bytes: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+            for most in [u64::MAX, length as u64, length as u64 / 2] {
+                let mut passed = Vec::new();
+                let pass_on = |piece: &[u8]| {
+                    passed.extend_from_slice(piece);
+                    Ok(())
+                };
+                let hashed = hash_through(&mut Once(Some(&bytes)), most, |error| error, pass_on);
+                let wanted = &bytes[..length.min(usize::try_from(most).unwrap_or(length))];
+                let (digest, total) = hashed.expect("bytes in memory");
+                assert_eq!((digest, total), (Digest::of(wanted), wanted.len() as u64));
+                assert!(passed == wanted, "{length} {most}");
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::form::{self, Form};
 use super::pack::{Packing, is_enough};
-use super::read::{CopyError, Flaw, copy_bare, copy_hashing, read_object};
+use super::read::{CopyError, Flaw, copy_hashing, read_object};
 use crate::base::fs::{self, Context as _};
 use crate::base::{Digest, FileError};
 use crate::home::{self, Home};
@@ -156,7 +156,7 @@ impl DiskStore {
         // writing; else copied and hashed in one pass.
         let tmp = self.tmp.join(fs::unique_name());
         let mut out = fs::create_new(&tmp)?;
-        let copied = copy_bare(file, &mut out, u64::MAX);
+        let copied = copy_hashing(file, &mut out, u64::MAX);
         let (digest, total) = match copied {
             Ok(done) => done,
             Err(error) => {

@@ -10,7 +10,7 @@ use super::form::{self, Form};
 use super::pack::Decoder;
 use crate::base::digest::{CHUNK, hash_through, read_some};
 use crate::base::fs::Context as _;
-use crate::base::{Digest, FileError, Hasher, stat};
+use crate::base::{Digest, FileError, stat};
 
 /// Why a file could not be read as the object that it should be.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +101,7 @@ impl Opened {
     ) -> Result<u64, Flaw> {
         let Self { form, path, mut file, stored } = self;
         let copied = match form {
-            Form::Bare => copy_bare(&mut file, out, length),
+            Form::Bare => copy_hashing(&mut file, out, length),
             _ => Decoder::new(form, BufReader::with_capacity(CHUNK, file), stored)
                 .map_err(CopyError::Read)
                 .and_then(|mut decoder| copy_to_end(&mut decoder, out, length)),
@@ -153,30 +153,6 @@ impl CopyError {
 /// Copies up to `most` bytes, or to the end.
 pub(super) fn copy_hashing(
     from: &mut impl Read,
-    to: &mut impl Write,
-    most: u64,
-) -> Result<(Digest, u64), CopyError> {
-    let mut hasher = Hasher::new();
-    let mut total = 0;
-    let mut buffer = vec![0; CHUNK.min(usize::try_from(most).unwrap_or(CHUNK))];
-    loop {
-        let room = buffer.len().min(usize::try_from(most - total).unwrap_or(usize::MAX));
-        let count = match room {
-            0 => 0,
-            _ => read_some(from, &mut buffer[..room]).map_err(CopyError::Read)?,
-        };
-        if count == 0 {
-            return Ok((hasher.finish(), total));
-        }
-        hasher.update(&buffer[..count]);
-        to.write_all(&buffer[..count]).map_err(CopyError::Write)?;
-        total += count as u64;
-    }
-}
-
-/// The same from file to file, where the pieces of several threads are hashed together.
-pub(super) fn copy_bare(
-    from: &mut File,
     to: &mut impl Write,
     most: u64,
 ) -> Result<(Digest, u64), CopyError> {

@@ -21,6 +21,8 @@ pub(in crate::store) struct Decoder<R: BufRead> {
     inner: Inner<R>,
     /// How many bytes it may still give.
     left: u64,
+    /// It has come to its end, which some of the readers below know only once.
+    is_over: bool,
 }
 
 enum Inner<R: BufRead> {
@@ -48,12 +50,15 @@ impl<R: BufRead> Decoder<R> {
             Form::Gzip => Inner::Deflate(Inflate::new(from, Decompress::new_gzip(15))),
             Form::Zlib => Inner::Deflate(Inflate::new(from, Decompress::new(true))),
         };
-        Ok(Self { inner, left })
+        Ok(Self { inner, left, is_over: false })
     }
 }
 
 impl<R: BufRead> Read for Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_over || buffer.is_empty() {
+            return Ok(0);
+        }
         let count = match &mut self.inner {
             Inner::Bare(from) => from.read(buffer),
             Inner::Zstd(decoder) => decoder.read(buffer),
@@ -67,6 +72,7 @@ impl<R: BufRead> Read for Decoder<R> {
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
             invalid(format!("it becomes more than {MAX_RATIO} times as large as it is"))
         })?;
+        self.is_over = count == 0;
         Ok(count)
     }
 }

@@ -13,7 +13,9 @@ const PACKED: [Algorithm; 4] = [Algorithm::Zlib, Algorithm::Gzip, Algorithm::Lz4
 fn unpack(form: Form, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut all = Vec::new();
     let stored = bytes.len() as u64;
-    Decoder::new(form, Cursor::new(bytes), stored)?.read_to_end(&mut all)?;
+    let mut decoder = Decoder::new(form, Cursor::new(bytes), stored)?;
+    decoder.read_to_end(&mut all)?;
+    assert_eq!(decoder.read(&mut [0])?, 0, "its end is one for whoever asks again");
     Ok(all)
 }
 
