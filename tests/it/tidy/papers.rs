@@ -89,7 +89,7 @@ pub(super) fn machine_paths(path: &str, text: &str) -> Vec<String> {
     for (number, line) in text.lines().enumerate() {
         for folder in MACHINE {
             for (at, _) in line.match_indices(folder) {
-                // The middle of a longer path, such as `out/work/x`, is none.
+                // In the middle of a longer path it is some other folder.
                 if !line[..at].ends_with(|c: char| c.is_alphanumeric() || ".-_}*".contains(c)) {
                     found.push(format!("{path}:{}: `{folder}`", number + 1));
                 }
