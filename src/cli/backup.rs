@@ -1,10 +1,14 @@
 //! The verbs about backups, also under the program's other name, `reprovm-backup`.
 
+mod meter;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
+
+use meter::Meter;
 
 use super::args::{BackupVerb, Flags, Format};
 use super::{Call, Code, Failure, diagnostics};
@@ -32,8 +36,8 @@ pub(super) fn under_its_name(mut args: Vec<OsString>) -> Vec<OsString> {
 pub(super) fn run(verb: &BackupVerb, flags: &Flags, call: &Call) -> Result<u8, Failure> {
     let backups = Backups::new(&call.settings.config);
     let parse = |name: &str| BackupName::parse(name).map_err(crate::ops::Error::from);
-    let mut percent = Percent { call, last: 0 };
-    let mut told = |progress: Progress| percent.tell(progress);
+    let mut meter = Meter::new(call);
+    let mut told = |progress: Progress| meter.tell(progress);
     let mut code = Code::Success;
     let text = match verb {
         BackupVerb::Create { name, incremental } => {
@@ -73,32 +77,10 @@ pub(super) fn run(verb: &BackupVerb, flags: &Flags, call: &Call) -> Result<u8, F
             json(&backups.metadata(name.as_ref())?)?
         }
     };
+    // What it has drawn goes first.
+    drop(meter);
     call.screen.output(text.as_bytes())?;
     Ok(code as u8)
-}
-
-/// Tells each tenth of the way, where all is told.
-struct Percent<'a> {
-    call: &'a Call,
-    last: u64,
-}
-
-impl Percent<'_> {
-    fn tell(&mut self, progress: Progress) {
-        if !self.call.settings.config.output.verbose {
-            return;
-        }
-        let Progress { files, bytes, of_files, of_bytes } = progress;
-        let tenth = match bytes.saturating_mul(10).checked_div(of_bytes) {
-            Some(tenth) if files < of_files => tenth.min(9),
-            _ => 10,
-        };
-        if tenth > self.last {
-            self.last = tenth;
-            let size = ByteSize(bytes);
-            self.call.screen.error(&format!("{tenth}0 %  {files} of {of_files} files, {size}\n"));
-        }
-    }
 }
 
 /// As JSON, or in words; with `--quiet` in no words.

@@ -212,6 +212,16 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
+/// Whole seconds, rounded up: `7s`, `1m36s`, `2h03m`.
+pub fn whole_seconds(ms: u64) -> String {
+    let seconds = ms.div_ceil(1000);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
 /// `SIGINT`; numbers without a name as `signal 40`.
 pub fn signal(number: i32) -> String {
     nix::sys::signal::Signal::try_from(number)

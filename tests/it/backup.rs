@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Project, files_below, hex_digest, wait_until};
+use crate::support::{Project, Streams, Terminal, files_below, hex_digest, wait_until};
 
 const BACKUPS: &str = ".reprovm/backups";
 
@@ -185,6 +185,23 @@ fn what_is_known_of_backups_is_printed() {
     project.run(["backup", "info", "none"]).code(2).stderr_has("`reprovm backup list`");
     project.run(["-V", "backup", "verify", "one"]).success().stderr_has("100 %  5 of 5 files");
     project.run(["-q", "backup", "verify", "one"]).success().stdout("").stderr("");
+}
+
+#[test]
+fn on_a_terminal_the_bytes_that_are_done_and_the_time_that_is_left_are_shown_and_go_away() {
+    let mut project = built();
+    project.env("TERM", "xterm");
+    for args in [["create", "one", "-V"], ["verify", "one", "-V"], ["restore", "one", "back"]] {
+        let mut command = project.command(["backup"]);
+        command.args(args);
+        let mut terminal = Terminal::start(command, 120, 24, Streams::Both);
+        assert_eq!(terminal.wait(), 0);
+        let raw = terminal.raw();
+        assert!(raw.contains(" files, ") && raw.contains("/s, ETA: "), "{raw:?}");
+        let screen = terminal.screen().join("\n");
+        assert!(screen.contains("backup `one`") && !screen.contains("ETA"), "{screen}");
+    }
+    project.run(["--no-progress", "backup", "verify", "one"]).success().stderr("");
 }
 
 #[test]

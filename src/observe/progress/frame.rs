@@ -77,7 +77,9 @@ fn bar(fold: &Fold, style: Style, width: usize, now_ns: i64) -> String {
     let count = format!("{} ({done}/{total})", percent(done, total));
     let rate = fold.rate_milli(now_ns).map(rate).unwrap_or_default();
     let eta = match fold.stage() {
-        Stage::Building => fold.eta_ms(now_ns).map(|ms| format!(" ETA: {}", seconds(ms))),
+        Stage::Building => {
+            fold.eta_ms(now_ns).map(|ms| format!(" ETA: {}", words::whole_seconds(ms)))
+        }
         _ => None,
     };
     let eta = eta.unwrap_or_default();
@@ -123,20 +125,10 @@ fn rate(milli: u64) -> String {
     }
 }
 
-/// Whole seconds, rounded up: `7s`, `1m36s`, `2h03m`.
-fn seconds(ms: u64) -> String {
-    let seconds = ms.div_ceil(1000);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
-/// As [`seconds`], but of what is past, and so rounded down.
+/// As an estimate, but of what is past, and so rounded down.
 fn age(since_ns: i64, now_ns: i64) -> String {
     let past = ((now_ns - since_ns) / NS_PER_SECOND).max(0);
-    seconds(u64::try_from(past).unwrap_or(0).saturating_mul(1000))
+    words::whole_seconds(u64::try_from(past).unwrap_or(0).saturating_mul(1000))
 }
 
 /// A line for each task that runs, and one for those that have no room.

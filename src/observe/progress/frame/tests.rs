@@ -168,7 +168,10 @@ fn rates_and_estimates_have_few_digits() {
         [33, 99, 100, 2_512, 123_456].map(rate),
         [" 1.9 tasks/min", " 5.9 tasks/min", " 0.1 tasks/s", " 2.5 tasks/s", " 123 tasks/s"]
     );
-    assert_eq!([1, 59_001, 96_000, 7_380_000].map(seconds), ["1s", "1m00s", "1m36s", "2h03m"]);
+    assert_eq!(
+        [1, 59_001, 96_000, 7_380_000].map(words::whole_seconds),
+        ["1s", "1m00s", "1m36s", "2h03m"]
+    );
 }
 
 #[test]
