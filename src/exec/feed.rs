@@ -42,8 +42,11 @@ pub struct Fed {
     pub output: Vec<u8>,
 }
 
+/// Whether something that goes on is not wanted any more.
+pub type GiveUp<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// Runs the command to its end, or until it is to be given up. An error: it cannot be started.
-pub fn feed(feed: &Feed<'_>, give_up: &(dyn Fn() -> bool + Sync)) -> io::Result<Fed> {
+pub fn feed(feed: &Feed<'_>, give_up: GiveUp<'_>) -> io::Result<Fed> {
     let mut input = shared_memory(0)?;
     input.write_all(feed.input)?;
     input.rewind()?;

@@ -25,7 +25,7 @@ pub use ancestry::is_ancestor;
 pub use caps::{Caps, Kept};
 pub use cgroup::could_keep;
 pub use env::{EnvRules, task_env, withheld};
-pub use feed::{Fed, Feed, feed};
+pub use feed::{Fed, Feed, GiveUp, feed};
 pub use guard::guard;
 pub use jobserver::{Jobserver, MAKEFLAGS, Offer};
 pub use runner::{Command, Ended, Runner};

@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(body["failed_tasks_left_out"], 2);
         assert_eq!(body["title"], "my_app: run failed, with 22 failed tasks");
         let text = body["text"].as_str().expect("text");
-        assert!(text.starts_with("23 tasks in 0.00s: 1 executed, 22 failed\nt0: exit code 2\n"));
+        assert!(text.starts_with("23 tasks: 1 executed, 22 failed in 0.00s\nt0: exit code 2\n"));
         assert!(text.ends_with("\nand 2 more"));
         let check = |name, status| HealthCheck { name, status, message: "m".into() };
         let health = What::Health(vec![check("cas", "CRITICAL"), check("disk", "OK")]);

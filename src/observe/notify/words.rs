@@ -4,8 +4,8 @@ use super::{Notice, What};
 use crate::base::clock;
 use crate::base::text::count;
 use crate::config::Field;
-use crate::event::{NoticeKind, Summary};
-use crate::observe::words;
+use crate::event::NoticeKind;
+use crate::observe::{summary_text, words};
 
 /// The value of a name.
 pub(super) fn value(notice: &Notice, field: Field) -> String {
@@ -74,7 +74,7 @@ fn summary(notice: &Notice) -> String {
                 None => format!("it took {took}"),
             }
         }
-        What::Run { summary, .. } => figures(summary),
+        What::Run { summary, .. } => summary_text(summary),
         What::Problem { text, .. } => text.clone(),
         What::Health(checks) => {
             let bad = checks.iter().filter(|check| check.status == "CRITICAL").count();
@@ -82,25 +82,6 @@ fn summary(notice: &Notice) -> String {
         }
         What::Test => "messages arrive here".to_owned(),
     }
-}
-
-/// `3 tasks in 0.52s: 1 executed, 1 failed, 1 skipped`.
-fn figures(summary: &Summary) -> String {
-    let parts: Vec<String> = [
-        (summary.executed, "executed"),
-        (summary.cached, "from the cache"),
-        (summary.up_to_date, "up to date"),
-        (summary.failed, "failed"),
-        (summary.skipped, "skipped"),
-        (summary.cancelled, "cancelled"),
-    ]
-    .into_iter()
-    .filter(|(number, _)| *number > 0)
-    .map(|(number, what)| format!("{number} {what}"))
-    .collect();
-    let head =
-        format!("{} in {}", count(summary.total, "task"), words::duration(summary.elapsed_ms));
-    if parts.is_empty() { head } else { format!("{head}: {}", parts.join(", ")) }
 }
 
 /// What there is to list, a line each.

@@ -13,7 +13,7 @@ use crate::base::net::{Reach, Undelivered};
 use crate::base::text::shown;
 use crate::base::{Diagnostic, Digest, Secret, clock};
 use crate::config::{Environment, Notifications, SmtpTls};
-use crate::exec::{Ended, EnvRules, Fed, Feed, feed, task_env};
+use crate::exec::{Ended, EnvRules, Fed, Feed, GiveUp, feed, task_env};
 use crate::home;
 use crate::observe::notify::{self, Notice};
 use crate::observe::words;
@@ -33,7 +33,7 @@ pub(super) trait Deliver: Send {
         &mut self,
         notice: &Notice,
         limit: Duration,
-        give_up: &(dyn Fn() -> bool + Sync),
+        give_up: GiveUp<'_>,
     ) -> Result<String, Refusal>;
 
     /// How long it takes after the end to give up what is under way in an orderly way.
@@ -198,7 +198,7 @@ impl Deliver for Posted {
         &mut self,
         notice: &Notice,
         limit: Duration,
-        _: &(dyn Fn() -> bool + Sync),
+        _: GiveUp<'_>,
     ) -> Result<String, Refusal> {
         let line = match self.line.take() {
             Some(line) => line,
@@ -281,7 +281,7 @@ impl Deliver for Mailed {
         &mut self,
         notice: &Notice,
         limit: Duration,
-        _: &(dyn Fn() -> bool + Sync),
+        _: GiveUp<'_>,
     ) -> Result<String, Refusal> {
         let (subject, text) = notify::mail(notice, &self.settings);
         let answer = self.postbox.send(&notice.id, &subject, text, limit)?;
@@ -318,7 +318,7 @@ impl Deliver for Fetched {
         &mut self,
         notice: &Notice,
         limit: Duration,
-        give_up: &(dyn Fn() -> bool + Sync),
+        give_up: GiveUp<'_>,
     ) -> Result<String, Refusal> {
         let mut input = notify::webhook(notice, &self.settings);
         input.push(b'\n');

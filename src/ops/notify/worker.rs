@@ -300,6 +300,7 @@ mod tests {
     use super::*;
     use crate::base::http::Fault;
     use crate::base::net::Undelivered;
+    use crate::exec::GiveUp;
     use crate::observe::notify::{What, Whence};
 
     /// Refuses so many times with this status; is held up while the other end of `held` is there.
@@ -316,12 +317,7 @@ mod tests {
             "there".to_owned()
         }
 
-        fn deliver(
-            &mut self,
-            _: &Notice,
-            _: Duration,
-            _: &(dyn Fn() -> bool + Sync),
-        ) -> Result<String, Refusal> {
+        fn deliver(&mut self, _: &Notice, _: Duration, _: GiveUp<'_>) -> Result<String, Refusal> {
             if let Some(held) = &self.held {
                 let _ = held.recv();
             }
@@ -429,7 +425,7 @@ mod tests {
             &mut self,
             notice: &Notice,
             _: Duration,
-            _: &(dyn Fn() -> bool + Sync),
+            _: GiveUp<'_>,
         ) -> Result<String, Refusal> {
             let _ = self.0.recv();
             self.1.send(notice.kind).expect("it listens");

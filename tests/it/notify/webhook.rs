@@ -22,7 +22,9 @@ fn the_end_of_a_run_is_posted_with_its_figures_and_what_failed() {
     assert_eq!(told("manifest"), "manifest.txt");
     assert_eq!(told("run"), run.events()[0]["run"].as_str().expect("an id"));
     assert_eq!(told("title"), "project: run failed, with 1 failed task");
-    assert!(told("text").ends_with("1 executed, 1 failed\nbad: exit code 3"), "{body}");
+    let text = told("text");
+    assert!(text.starts_with("2 tasks: 1 executed, 1 failed in 0."), "{body}");
+    assert!(text.ends_with("s\nbad: exit code 3"), "{body}");
     let figures = &body["figures"];
     let number = |name: &str| figures[name].as_u64();
     assert_eq!(
