@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use expected::Expectation;
-pub use look::is_older;
+pub use look::{is_older, may_be_newer};
 
 use self::look::{fine_device, followed, is_coarse, is_followed, look, shown_path};
 use crate::base::fs::Context as _;

@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::expand;
-use super::files::{Entry, FileId, Files};
+use super::files::{Entry, FileId, Files, may_be_newer};
 use super::record::Output;
 use crate::base::fs::{self, Context as _, beneath};
 use crate::base::relpath::is_in;
@@ -187,7 +187,7 @@ fn inside(done: Result<(), FileError>) -> Result<(), FileError> {
 pub fn remains(task: &Task, before: &Before, started_ns: i64) -> Result<Vec<Vec<u8>>, FileError> {
     let now = take_stock(task)?;
     let left = now.0.into_iter().filter(|(path, sig)| {
-        !before.holds(path) && (sig.ctime >= started_ns || sig.kind() == Kind::Dir)
+        !before.holds(path) && (may_be_newer(sig, started_ns) || sig.kind() == Kind::Dir)
     });
     Ok(left.map(|(path, _)| path).collect())
 }

@@ -7,14 +7,14 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Bench;
-use super::gate::{Refused, Turn};
+use super::gate::{Pass, Refused};
 use super::laps::Laps;
 use super::lookup::chain;
 use super::task::Worker;
 use crate::base::fs::{self, Context as _};
 use crate::base::{Digest, FileError, clock};
 use crate::event::{Event, Failure, Output as Log, Usage, Work};
-use crate::exec::{Command, Ended, EnvRules, MAKEFLAGS, task_env, withheld};
+use crate::exec::{Command, Ended, EnvRules, Full, MAKEFLAGS, task_env, withheld};
 use crate::manifest::Task;
 use crate::store::{DiskStore, Form};
 
@@ -38,20 +38,12 @@ pub(super) enum Failed {
     Cancelled,
 }
 
-impl From<Refused> for Failed {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Closed => Self::Cancelled,
-            Refused::Full(full) => Self::Failure(Failure::DiskFull {
-                path: full.path.display().to_string(),
-                percent: full.percent,
-                ceiling: full.ceiling,
-            }),
-        }
-    }
+pub(super) fn disk_full(full: &Full) -> Failure {
+    let path = full.path.display().to_string();
+    Failure::DiskFull { path, percent: full.percent, ceiling: full.ceiling }
 }
 
-/// Lets a wait end early when the run is cancelled.
+/// Lets a wait end early when nothing more is to start.
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
     rung: Mutex<bool>,
@@ -76,12 +68,12 @@ impl Alarm {
 }
 
 impl Worker<'_> {
-    /// Runs the command until it succeeds or its retries are used up, each attempt in a turn of its
-    /// own. `between` clears the remains of an attempt away.
+    /// Runs the command until it succeeds or its retries are used up, each attempt with a place of
+    /// its own. `between` clears the remains of an attempt away.
     pub(super) fn attempts(
         &self,
         task: &Task,
-        mut turn: Turn<'_>,
+        mut pass: Pass<'_>,
         between: &dyn Fn() -> Result<(), FileError>,
         laps: &mut Laps,
     ) -> Attempts {
@@ -91,15 +83,15 @@ impl Worker<'_> {
         let mut delay = bench.options.retry_delay;
         loop {
             usage.attempts += 1;
-            let ran = self.attempt(task, turn.slot, usage.attempts, &mut usage);
+            let ran = self.attempt(task, pass.slot, usage.attempts, &mut usage);
             laps.lap(Work::Command);
             let may_retry = usage.attempts <= retries;
             let failed = !matches!(ran, Ok((Ok(()) | Err(Failed::Cancelled), _)));
             if failed && !may_retry && bench.options.fail_fast {
                 // Before the place is another's.
-                self.gate.send_away();
+                self.halt();
             }
-            turn.leave();
+            pass.leave();
             let (end, log) = match ran {
                 Ok(done) => done,
                 Err(error) => {
@@ -123,18 +115,28 @@ impl Worker<'_> {
             let waited = self.alarm.wait(wait);
             laps.lap(Work::Pause);
             if !waited {
-                return Attempts { end: Err(Failed::Cancelled), usage, log: Some(log) };
+                return Attempts { end: Err(self.cut_short(failure)), usage, log: Some(log) };
             }
             if let Err(error) = cleared {
                 let failure = Failure::Files { problem: chain(&error) };
                 return Attempts { end: Err(Failed::Failure(failure)), usage, log: Some(log) };
             }
-            let entered = turn.again();
+            let entered = pass.again();
             laps.lap(Work::Wait);
             if let Err(refused) = entered {
-                return Attempts { end: Err(refused.into()), usage, log: Some(log) };
+                let failed = match refused {
+                    Refused::Closed => self.cut_short(failure),
+                    Refused::Full(full) => Failed::Failure(disk_full(&full)),
+                };
+                return Attempts { end: Err(failed), usage, log: Some(log) };
             }
         }
+    }
+
+    /// How a task ends that would have been tried again, were not all to end: without its own
+    /// doing, or as its last attempt did.
+    fn cut_short(&self, last: Failure) -> Failed {
+        if self.runner.is_cancelled() { Failed::Cancelled } else { Failed::Failure(last) }
     }
 
     fn attempt(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::attempt::Alarm;
 use super::gate::{Gate, Throttle};
@@ -147,23 +148,37 @@ fn drive<'a>(
     // The scope waits for its threads also where this one panics.
     let _end_all = EndAll(turns);
     turns.begin(scope);
+    let mut beat = Beat { runner: None };
     while !turns.schedule().is_done() {
-        match hear(turns.worker, inbox) {
+        match beat.hear(turns.worker, inbox) {
             Some(Message::Signal(signal)) => turns.signalled(signal, cancel),
             // The panic goes on in this thread when the others are done.
             Some(Message::Crashed) => return turns.crashed(),
             Some(Message::Look | Message::Over) | None => {}
         }
+        if turns.stop.is_raised() {
+            turns.halt(&mut turns.schedule());
+        }
     }
 }
 
-/// The next message; none where the runner wanted its turn first.
-fn hear(worker: Worker<'_>, inbox: &Receiver<Message>) -> Option<Message> {
-    let now = clock::instant();
-    let due = [worker.runner.tick(now), worker.gate.look(now)];
-    match due.into_iter().flatten().min() {
-        None => inbox.recv().ok(),
-        Some(due) => inbox.recv_timeout(due.saturating_duration_since(now)).ok(),
+/// When who wants a turn of the loop has it next.
+struct Beat {
+    /// The gate may ask for many more, for which the runner has nothing to do.
+    runner: Option<Instant>,
+}
+
+impl Beat {
+    /// The next message; none where somebody wanted a turn first.
+    fn hear(&mut self, worker: Worker<'_>, inbox: &Receiver<Message>) -> Option<Message> {
+        let now = clock::instant();
+        if self.runner.is_none_or(|due| due <= now) {
+            self.runner = worker.runner.tick(now);
+        }
+        match [self.runner, worker.gate.look(now)].into_iter().flatten().min() {
+            None => inbox.recv().ok(),
+            Some(due) => inbox.recv_timeout(due.saturating_duration_since(now)).ok(),
+        }
     }
 }
 
@@ -186,8 +201,7 @@ impl<'a> Turns<'a> {
         let mut schedule = self.schedule();
         self.queued(&schedule.ready(), None);
         if self.stop.is_raised() {
-            let skipped = schedule.cancel();
-            self.skipped(&skipped);
+            self.halt(&mut schedule);
         }
         while let Some(id) = schedule.start_next() {
             self.spawn(scope, id);
@@ -217,11 +231,10 @@ impl<'a> Turns<'a> {
         self.queued(&ready, Some(id));
         self.skipped(&skipped);
         if end == End::Bad && self.worker.bench.options.fail_fast {
-            self.worker.gate.send_away();
+            self.worker.halt();
         }
         if self.stop.is_raised() || self.worker.gate.is_stuck() {
-            let skipped = schedule.cancel();
-            self.skipped(&skipped);
+            self.halt(&mut schedule);
         }
         let next = schedule.start_next();
         while let Some(id) = schedule.start_next() {
@@ -264,10 +277,16 @@ impl<'a> Turns<'a> {
 
     /// Nothing new is worth starting, and what runs is ended.
     fn crashed(&self) {
-        self.schedule().cancel();
         self.worker.runner.cancel(CancelLevel::Now);
-        self.worker.alarm.ring();
-        self.worker.gate.close();
+        self.worker.halt();
+        self.schedule().cancel();
+    }
+
+    /// Nothing more is started, whatever waits; what runs comes to its end.
+    fn halt(&self, schedule: &mut Schedule<'_>) {
+        self.worker.halt();
+        let skipped = schedule.cancel();
+        self.skipped(&skipped);
     }
 
     /// The first signal stops what can be stopped in good order, the next at once.
@@ -276,12 +295,9 @@ impl<'a> Turns<'a> {
         cancel.raise();
         let level = cancel.level();
         self.worker.runner.cancel(level);
-        self.worker.alarm.ring();
-        self.worker.gate.close();
         if level == CancelLevel::Graceful {
             self.worker.bench.emitter.emit(Event::CancelRequested { signal });
-            let skipped = self.schedule().cancel();
-            self.skipped(&skipped);
+            self.halt(&mut self.schedule());
         }
     }
 }

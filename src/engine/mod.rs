@@ -11,11 +11,11 @@ mod keep;
 mod laps;
 mod lookup;
 mod refusal;
+mod right;
 pub mod schedule;
 mod settle;
 mod signals;
 mod task;
-mod turn;
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -28,6 +28,8 @@ pub enum End {
     Good,
     Bad,
     Cancelled,
+    /// It waited for something and did not start, because nothing more is to.
+    Withdrawn,
 }
 
 /// What the schedule starts from.
@@ -82,6 +84,8 @@ pub struct Schedule<'a> {
     fail_fast: bool,
     /// How many are neither over nor outside.
     left: usize,
+    /// Nothing more starts: whose end decided that, if it was one.
+    halted: Option<Option<TaskId>>,
 }
 
 #[derive(Debug)]
@@ -107,6 +111,7 @@ impl<'a> Schedule<'a> {
             jobs: setup.jobs.max(1),
             fail_fast: setup.fail_fast,
             left: 0,
+            halted: None,
         };
         for id in ids(graph.len()).filter(|id| setup.open[id.index()]) {
             let open = graph.deps(id).iter().filter(|dep| setup.open[dep.index()]).count();
@@ -143,6 +148,9 @@ impl<'a> Schedule<'a> {
     pub fn finished(&mut self, id: TaskId, end: End) -> (Vec<TaskId>, Vec<Skip>) {
         self.running -= 1;
         self.lanes[self.lane_of[id.index()]].room += 1;
+        if end == End::Withdrawn {
+            return (Vec::new(), self.withdrawn(id).into_iter().collect());
+        }
         self.over(id);
         match end {
             End::Good => {
@@ -162,12 +170,20 @@ impl<'a> Schedule<'a> {
             End::Bad => {
                 let mut skipped = self.skip_dependents(id);
                 if self.fail_fast {
-                    skipped.extend(self.drop_waiting(Some(id)));
+                    skipped.extend(self.halt(Some(id)));
                 }
                 (Vec::new(), skipped)
             }
-            End::Cancelled => (Vec::new(), self.cancel()),
+            End::Cancelled | End::Withdrawn => (Vec::new(), self.cancel()),
         }
+    }
+
+    /// Who hears early that nothing more is to start is kept aside until the schedule hears it.
+    fn withdrawn(&mut self, task: TaskId) -> Option<Skip> {
+        self.stages[task.index()] = Stage::Ready;
+        let because = self.halted?;
+        self.over(task);
+        Some(Skip { task, because, fail_fast: because.is_some() })
     }
 
     fn over(&mut self, id: TaskId) {
@@ -193,10 +209,12 @@ impl<'a> Schedule<'a> {
 
     /// Nothing more starts. Returns what will never have its turn.
     pub fn cancel(&mut self) -> Vec<Skip> {
-        self.drop_waiting(None)
+        self.halt(None)
     }
 
-    fn drop_waiting(&mut self, because: Option<TaskId>) -> Vec<Skip> {
+    /// The first cause counts.
+    fn halt(&mut self, because: Option<TaskId>) -> Vec<Skip> {
+        let because = *self.halted.get_or_insert(because);
         for lane in &mut self.lanes {
             lane.ready.clear();
         }
@@ -331,6 +349,41 @@ mod tests {
         assert_eq!(tasks, [1, 2, 3]);
         assert!(!schedule.is_done());
         schedule.finished(TaskId(4), End::Good);
+        assert!(schedule.is_done());
+    }
+
+    /// Whichever comes first, the failure or the news of it.
+    #[test]
+    fn who_waited_when_another_failed_is_skipped_for_its_sake() {
+        for heard_first in [false, true] {
+            let world = world(&[&[], &[], &[1]]);
+            let mut schedule = world.schedule(2, &[], true);
+            assert_eq!(all(&mut schedule).len(), 2);
+            let mut ends = [(TaskId(0), End::Bad), (TaskId(1), End::Withdrawn)];
+            if heard_first {
+                ends.reverse();
+            }
+            let mut skipped: Vec<Skip> = Vec::new();
+            for (id, end) in ends {
+                assert!(!schedule.is_done());
+                skipped.extend(schedule.finished(id, end).1);
+                assert!(all(&mut schedule).is_empty(), "nothing starts, least of all again");
+            }
+            skipped.sort_by_key(|skip| skip.task);
+            let skip = |task| Skip { task, because: Some(TaskId(0)), fail_fast: true };
+            assert_eq!(skipped, [skip(TaskId(1)), skip(TaskId(2))]);
+            assert!(schedule.is_done());
+        }
+    }
+
+    #[test]
+    fn who_withdraws_from_a_cancelled_run_is_cancelled() {
+        let world = world(&[&[], &[0]]);
+        let mut schedule = world.schedule(2, &[], true);
+        assert_eq!(all(&mut schedule), [0]);
+        assert_eq!(schedule.cancel().len(), 1);
+        let (_, skipped) = schedule.finished(TaskId(0), End::Withdrawn);
+        assert_eq!(skipped, [Skip { task: TaskId(0), because: None, fail_fast: false }]);
         assert!(schedule.is_done());
     }
 

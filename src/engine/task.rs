@@ -1,14 +1,14 @@
 //! One task's life: settle its inputs, form the key, look it up, else run and save.
 
 use super::Bench;
-use super::attempt::{Alarm, Attempts, Failed};
-use super::gate::{Gate, Refused, Throttle};
+use super::attempt::{Alarm, Attempts, Failed, disk_full};
+use super::gate::{Gate, Pass, Refused, Throttle};
 use super::laps::Laps;
 use super::lookup::{Lookup, Restored, chain};
 use super::refusal::{input_failure, output_failure};
+use super::right::Right;
 use super::schedule::End;
 use super::settle::group_result;
-use super::turn::Turn;
 use crate::base::{Digest, FileError, Kind, clock};
 use crate::cache::files::{Entry, FileId, Since};
 use crate::cache::inputs::{self, Effort, InputError, Member, Tools};
@@ -44,20 +44,33 @@ struct Job<'a> {
     laps: Laps,
 }
 
+/// What tells a record from the one that lay in its place before.
+type Stamp = Option<(u64, i64, i64)>;
+
 /// What came of looking for a result.
-enum Looked {
+enum Looked<'a> {
     UpToDate,
     Restored {
         record: Box<Record>,
         restored: Restored,
     },
     Blocked(Failure),
-    Cancelled,
-    /// It is not there, and it is our turn to make it.
-    Miss(Turn),
+    /// Nothing more is to start.
+    Withdrawn,
+    /// It is not there, and its command may run.
+    Miss(Right, Pass<'a>),
 }
 
-impl Worker<'_> {
+impl From<Refused> for Looked<'_> {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Closed => Self::Withdrawn,
+            Refused::Full(full) => Self::Blocked(disk_full(&full)),
+        }
+    }
+}
+
+impl<'a> Worker<'a> {
     /// The task from its readiness to its end; everything is told by events.
     pub(super) fn perform(&self, id: TaskId, slot: usize) -> End {
         let bench = self.bench;
@@ -79,7 +92,7 @@ impl Worker<'_> {
         let passed = !asks || self.throttle.pass(self.alarm);
         job.laps.lap(Work::Wait);
         if !passed {
-            return self.end(task, Outcome::Cancelled, Usage::default(), Vec::new());
+            return End::Withdrawn;
         }
         match self.look(&mut job) {
             Looked::UpToDate => {
@@ -102,21 +115,23 @@ impl Worker<'_> {
             Looked::Blocked(failure) => {
                 self.end_job(&job, Outcome::Failed { failure }, Usage::default())
             }
-            Looked::Cancelled => self.end_job(&job, Outcome::Cancelled, Usage::default()),
-            Looked::Miss(turn) => {
-                let end = self.miss(&mut job);
+            Looked::Withdrawn => End::Withdrawn,
+            Looked::Miss(right, pass) => {
+                let end = self.miss(&mut job, pass);
                 // Until the record is there: who waits for it finds it.
-                drop(turn);
+                drop(right);
                 end
             }
         }
     }
 
     /// Looks for the result until it is found, or it is this run's turn to make it.
-    fn look(&self, job: &mut Job<'_>) -> Looked {
+    fn look(&self, job: &mut Job<'_>) -> Looked<'a> {
         let bench = self.bench;
+        // Of an earlier look, which set the damaged thing aside: the next finds nothing there.
+        let mut damaged = None;
         loop {
-            let stamp = bench.leases.and_then(|_| bench.records.stamp(&job.key));
+            let stamp = self.stamp(job);
             let found = bench.lookup(job.task, &job.recipe, &job.key, &job.row);
             match &found {
                 Lookup::Restored { restored, .. } => {
@@ -137,21 +152,51 @@ impl Worker<'_> {
             };
             // A restore that failed half-way has noted what it may have left.
             job.row = bench.state.row(&job.task.name).unwrap_or_default();
-            let turn = self.turn(job.task, &job.key);
+            let placed = self.place(job, stamp);
             job.laps.lap(Work::Wait);
-            let turn = match turn {
-                Turn::Cancelled => return Looked::Cancelled,
-                turn => turn,
-            };
-            // Whoever had the turn before may have left a result.
-            if bench.leases.is_none() || bench.records.stamp(&job.key) == stamp {
-                job.reasons = reasons;
-                return Looked::Miss(turn);
+            match placed {
+                Ok(Some((right, pass))) => {
+                    job.reasons = damaged.unwrap_or(reasons);
+                    return Looked::Miss(right, pass);
+                }
+                Ok(None) if is_damage(&reasons) => damaged = Some(reasons),
+                Ok(None) => {}
+                Err(refused) => {
+                    job.reasons = damaged.unwrap_or(reasons);
+                    return refused.into();
+                }
             }
         }
     }
 
-    fn job<'a>(&self, id: TaskId, task: &'a Task, mut laps: Laps) -> Result<Job<'a>, InputError> {
+    /// Waits until the command may run, with the right to its key. None: it has to be looked for
+    /// again, whoever had the right meanwhile may have left a result.
+    fn place(&self, job: &Job<'_>, stamp: Stamp) -> Result<Option<(Right, Pass<'a>)>, Refused> {
+        let right = self.right(job.task, &job.key).ok_or(Refused::Closed)?;
+        if self.stamp(job) != stamp {
+            return Ok(None);
+        }
+        let (slot, expected) = (job.laps.slot(), || self.expected_memory(job));
+        if !right.is_exclusive() {
+            return Ok(Some((right, self.gate.enter(slot, expected)?)));
+        }
+        if let Some(pass) = self.gate.enter_at_once(slot, expected)? {
+            return Ok(Some((right, pass)));
+        }
+        // Nobody has to wait for one who waits.
+        drop(right);
+        let pass = self.gate.enter(slot, expected)?;
+        let right = self.right_at_once(job.task, &job.key);
+        let right = right.filter(|_| self.stamp(job) == stamp);
+        Ok(right.map(|right| (right, pass)))
+    }
+
+    /// Of the record, where others may write one meanwhile.
+    fn stamp(&self, job: &Job<'_>) -> Stamp {
+        self.bench.leases.and_then(|_| self.bench.records.stamp(&job.key))
+    }
+
+    fn job<'t>(&self, id: TaskId, task: &'t Task, mut laps: Laps) -> Result<Job<'t>, InputError> {
         let bench = self.bench;
         let files = &bench.state.files;
         let limit = bench.options.max_input;
@@ -196,7 +241,7 @@ impl Worker<'_> {
         self.end_job(job, outcome, Usage::default())
     }
 
-    fn miss(&self, job: &mut Job<'_>) -> End {
+    fn miss(&self, job: &mut Job<'_>, pass: Pass<'_>) -> End {
         let bench = self.bench;
         let task = job.task;
         bench.emitter.emit(Event::CacheMiss {
@@ -204,12 +249,6 @@ impl Worker<'_> {
             key: job.key,
             reasons: job.reasons.clone(),
         });
-        let entered = self.gate.enter(job.laps.slot(), || self.expected_memory(job));
-        job.laps.lap(Work::Wait);
-        let turn = match entered {
-            Ok(turn) => turn,
-            Err(refused) => return self.refused(job, refused),
-        };
         let prepared = self.prepare(job);
         job.laps.lap(Work::Prepare);
         let before = match prepared {
@@ -233,7 +272,7 @@ impl Worker<'_> {
             let remains = outputs::remains(task, &before, started_ns)?;
             outputs::clear(task, &remains, &bench.state.files)
         };
-        let Attempts { end, usage, log } = self.attempts(task, turn, &clear, &mut job.laps);
+        let Attempts { end, usage, log } = self.attempts(task, pass, &clear, &mut job.laps);
         // A cancelled command's words are of no use to anyone.
         let log = match (&end, log) {
             (Err(Failed::Cancelled), _) | (_, None) => None,
@@ -258,13 +297,10 @@ impl Worker<'_> {
         self.end_job(job, outcome, usage)
     }
 
-    /// Nothing was touched: the task is as it was.
-    fn refused(&self, job: &Job<'_>, refused: Refused) -> End {
-        let outcome = match refused.into() {
-            Failed::Cancelled => Outcome::Cancelled,
-            Failed::Failure(failure) => Outcome::Failed { failure },
-        };
-        self.end_job(job, outcome, Usage::default())
+    /// Nothing more starts: who waits for anything is sent away.
+    pub(super) fn halt(&self) {
+        self.gate.close();
+        self.alarm.ring();
     }
 
     /// The bytes that the command will use: what its largest process had when it last succeeded,
@@ -380,6 +416,10 @@ impl Worker<'_> {
         self.bench.emitter.emit(Event::TaskFinished { task, outcome, usage, reasons });
         end
     }
+}
+
+fn is_damage(reasons: &[MissReason]) -> bool {
+    reasons.iter().any(|reason| matches!(reason, MissReason::StoreDamaged { .. }))
 }
 
 fn shown(path: &[u8]) -> String {

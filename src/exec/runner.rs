@@ -337,6 +337,10 @@ impl Runner {
         Some(soonest)
     }
 
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_raised()
+    }
+
     /// Ends everything that runs: gracefully (TERM, later KILL by `tick`), or now (KILL).
     /// Commands that start later are ended at once.
     pub fn cancel(&self, level: CancelLevel) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, Run};
+use crate::support::Project;
 
 /// Counts its attempts in a file and fails with 40 and their number until the third.
 fn counting(name: &str, retries: &str) -> String {
@@ -13,17 +13,6 @@ fn counting(name: &str, retries: &str) -> String {
          n=$(wc -l < tries-{name})\n    echo attempt $n\n    \
          test $n -ge 3 || exit $((40 + n))\n  ```\n}}\n"
     )
-}
-
-/// Each skipped task with what it names.
-fn skips(run: &Run) -> Vec<(String, Value)> {
-    let mut all: Vec<(String, Value)> = run
-        .events_of("task_skipped")
-        .iter()
-        .map(|event| (event["task"].as_str().expect("a name").into(), event["because"].clone()))
-        .collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    all
 }
 
 // P7.
@@ -66,6 +55,28 @@ fn a_task_is_tried_again_as_often_as_it_says_and_the_last_code_is_kept() {
     }
     let text = project.run(["manifest.txt", "once"]);
     text.success().stderr_has("[✔] once").stderr_has("attempt 3");
+}
+
+/// The clock of files goes in ticks: what a command makes at once may bear a time from before its
+/// start.
+#[test]
+fn what_a_command_makes_in_its_first_moment_is_cleared_away_before_it_is_tried_again() {
+    let project = Project::new();
+    let one = |number: u32| {
+        format!(
+            "task t{number} {{\n  cmd = test ! -e out{number} || exit 9; : > out{number}; exit 1\n  \
+             retries = 1\n  outputs = out{number}\n}}\n"
+        )
+    };
+    project.manifest(&(0..40).map(one).collect::<String>());
+    let run = project.json(["-j", "2", "--set", "retry_delay_ms=0", "manifest.txt"]);
+    run.code(6);
+    let codes: Vec<Value> = run
+        .events_of("task_finished")
+        .iter()
+        .map(|end| end["outcome"]["failure"]["code"].clone())
+        .collect();
+    assert_eq!(codes, vec![json!(1); 40], "{}", run.transcript());
 }
 
 const CHAIN: &str = "\
@@ -118,7 +129,7 @@ fn what_does_not_need_the_failed_task_runs_and_each_skip_names_its_cause() {
     let failed = |task: &str| json!({"reason": "dependency_failed", "task": task});
     let expected = [("both", "two"), ("far", "one"), ("one", "bad"), ("two", "bad")]
         .map(|(task, because)| (task.to_owned(), failed(because)));
-    assert_eq!(skips(&run), expected);
+    assert_eq!(run.skips(), expected);
     assert_eq!((run.summary().skipped, run.summary().failed), (4, 1));
     for task in ["one", "two", "far", "both"] {
         assert!(!project.exists(format!("ran-{task}")), "{task} was started");
@@ -145,12 +156,30 @@ fn fail_fast_starts_nothing_more_and_lets_what_runs_end() {
         (run.executed(), run.tasks_with("failed")),
         (vec!["slow".into()], vec!["bad".into()])
     );
-    assert_eq!(skips(&run), [("later".to_owned(), json!({"reason": "fail_fast", "task": "bad"}))]);
+    assert_eq!(run.skips(), [("later".to_owned(), json!({"reason": "fail_fast", "task": "bad"}))]);
     assert!(!project.exists("ran"));
     // Without the flag the same project runs what is left; the slow one is done.
     let next = project.json(["manifest.txt"]);
     next.code(6);
     assert_eq!((next.executed(), next.summary().up_to_date), (vec!["later".into()], 1));
+}
+
+#[test]
+fn fail_fast_does_not_wait_for_another_try_and_the_last_one_counts() {
+    let project = Project::new();
+    project.manifest(
+        "task again {\n  cmd = echo x >> tries; exit 41\n  retries = 3\n}\n\
+         task bad {\n  cmd = until test -e go; do sleep 0.02; done; exit 1\n}\n",
+    );
+    let mut run = project.spawn_json(["--fail-fast", "-j", "2", "--set", "retry_delay_ms=3600000"]);
+    run.wait_for_event("task_retrying", "again");
+    project.file("go", "");
+    let run = run.wait();
+    run.code(6);
+    assert_eq!(run.tasks_with("failed"), ["again", "bad"], "{}", run.transcript());
+    assert_eq!(project.read("tries"), "x\n");
+    let again = run.events_of("task_finished").into_iter().find(|event| event["task"] == "again");
+    assert_eq!(again.expect("its end")["outcome"]["failure"]["code"], 41, "{}", run.transcript());
 }
 
 // P14.

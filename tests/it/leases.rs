@@ -5,9 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Background, Project, Run, wait_until};
+use crate::support::{Background, Project, Run, hex_digest, wait_until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_reprovm");
 
@@ -166,11 +166,72 @@ fn ctrl_c_ends_a_wait_at_once_and_the_holder_goes_on() {
     waiter.signal_group(Signal::SIGINT);
     let waiter = waiter.wait();
     waiter.code(130);
-    assert_eq!(waiter.tasks_with("cancelled"), ["slow"]);
+    assert_eq!(waiter.skips(), [("slow".to_owned(), json!({"reason": "cancelled"}))]);
     all.release();
     assert_eq!(holder.wait().success().executed(), ["slow"]);
     all.run("two").executed_nothing();
     assert_eq!(all.lines("began"), 1);
+}
+
+#[test]
+fn a_failure_after_which_nothing_is_to_start_ends_a_wait() {
+    let bad = "task bad {\n  cmd = until test -e OUT/fail; do sleep 0.01; done; exit 3\n}\n";
+    let all = Checkouts::new(&["one", "two"], &format!("{HELD}{bad}"));
+    let holder = all.project.spawn_json(all.args("one", &["-j", "1"]));
+    wait_until("the command", || all.lines("began") == 1);
+    let mut waiter = all.project.spawn_json(all.args("two", &["-j", "2", "--fail-fast"]));
+    waiter.wait_for_event("task_waits", "slow");
+    fs::write(all.outside.join("fail"), "").expect("a file");
+    let waiter = waiter.wait();
+    waiter.code(6);
+    let because = json!({"reason": "fail_fast", "task": "bad"});
+    assert_eq!(waiter.skips(), [("slow".to_owned(), because)], "{}", waiter.transcript());
+    all.release();
+    holder.wait().code(6);
+    assert_eq!(all.lines("began"), 1);
+}
+
+/// Else runs in tasks of runs could wait for each other in a circle.
+#[test]
+fn who_waits_at_a_limit_has_no_lease_that_others_wait_for() {
+    let one = |name: &str| {
+        format!(
+            "task {name} {{\n  cmd = touch OUT/{name}; until test -e OUT/go; do :; done; \
+             echo {name} > {name}.out\n  outputs = {name}.out\n}}\n"
+        )
+    };
+    let all = Checkouts::new(&["one", "two"], &(one("a") + &one("b")));
+    let mut waiter = all.project.spawn_json(all.args("one", &["-j", "2", "--max-cpu", "1"]));
+    waiter.wait_for_event("limit_hit", "\"limit\":\"cpu\"");
+    let begun = |name: &str| all.outside.join(name).exists();
+    let waiting = if begun("a") { "b" } else { "a" };
+    assert!(!begun(waiting), "one waits");
+    let mut args = all.args("two", &[]);
+    args.push(waiting.to_owned());
+    let other = all.project.spawn_json(args);
+    wait_until("the command in the other checkout", || begun(waiting));
+    all.release();
+    assert_eq!(other.wait().success().executed(), [waiting]);
+    let run = waiter.wait();
+    let summary = run.success().summary();
+    assert_eq!(summary.executed + summary.cached, 2, "{}", run.transcript());
+    for name in ["a", "b"] {
+        assert_eq!(all.project.read(format!("one/{name}.out")), format!("{name}\n"));
+    }
+}
+
+#[test]
+fn that_the_cache_was_damaged_is_said_also_where_others_share_it() {
+    let all =
+        Checkouts::new(&["one", "two"], "task t {\n  cmd = echo made > out\n  outputs = out\n}\n");
+    all.run("one").success();
+    let hex = hex_digest(b"made\n");
+    let object = all.project.path("cache/cas/objects").join(&hex[..2]).join(&hex[2..]);
+    fs::remove_file(&object).and_then(|()| fs::write(&object, "bade\n")).expect("an object");
+    let run = all.run("two");
+    assert_eq!(run.success().executed(), ["t"]);
+    assert_eq!(run.reasons("t")[0]["reason"], "store_damaged", "{}", run.transcript());
+    assert_eq!(all.project.read("two/out"), "made\n");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Limits hold tasks back, say so, and never for ever.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use nix::sys::signal::Signal;
 
@@ -265,8 +265,10 @@ fn after_the_first_failure_what_waits_does_not_start_where_nothing_more_is_to() 
     project.file("go", "");
     let run = run.wait();
     run.code(6);
-    assert_eq!(run.events_of("task_started").len(), 1, "{}", run.transcript());
-    assert_eq!(run.summary().failed, 1);
+    let started = run.events_of("task_started");
+    assert_eq!((started.len(), run.summary().failed), (1, 1), "{}", run.transcript());
+    let (bad, waited) = if started[0]["task"] == "a" { ("a", "b") } else { ("b", "a") };
+    assert_eq!(run.skips(), [(waited.to_owned(), json!({"reason": "fail_fast", "task": bad}))]);
 }
 
 #[test]

@@ -13,8 +13,17 @@ const COARSE_TICK_NS: i64 = 2_000_000_000;
 
 /// Whether the file was last written to more than a tick of its clock before the moment.
 pub fn is_older(sig: &Sig, moment: i64) -> bool {
-    let tick = if is_coarse(sig) { COARSE_TICK_NS } else { TICK_NS };
-    sig.newest().saturating_add(tick) < moment
+    sig.newest().saturating_add(tick(sig)) < moment
+}
+
+/// Whether it may have changed at the moment or later: a file that is written just after it bears
+/// the time of the tick before.
+pub fn may_be_newer(sig: &Sig, moment: i64) -> bool {
+    sig.ctime.saturating_add(tick(sig)) >= moment
+}
+
+fn tick(sig: &Sig) -> i64 {
+    if is_coarse(sig) { COARSE_TICK_NS } else { TICK_NS }
 }
 
 /// Whether the file system seems to know no parts of a second.

@@ -7,6 +7,7 @@ mod throttle;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ pub(in crate::engine) struct Gate<'a> {
     wake: Sender<Message>,
     /// Whether anything is ever held back.
     is_on: bool,
+    /// Whether nobody starts any more; also where nothing is held back.
+    is_closed: AtomicBool,
     state: Mutex<State>,
     bell: Condvar,
 }
@@ -52,8 +55,8 @@ pub(in crate::engine) enum Refused {
     Full(Full),
 }
 
-/// The turn of a command: while it holds its place, others wait.
-pub(in crate::engine) struct Turn<'a> {
+/// The leave of a command to run: while it holds its place, others wait.
+pub(in crate::engine) struct Pass<'a> {
     gate: &'a Gate<'a>,
     pub(in crate::engine) slot: usize,
     /// Bytes that it is expected to use.
@@ -83,6 +86,7 @@ impl<'a> Gate<'a> {
             emitter: bench.emitter,
             wake,
             is_on: limits.any() || runner.jobserver().is_some(),
+            is_closed: AtomicBool::new(false),
             state: Mutex::new(state),
             bell: Condvar::new(),
         }
@@ -93,13 +97,25 @@ impl<'a> Gate<'a> {
         &'a self,
         slot: usize,
         expected: impl FnOnce() -> u64,
-    ) -> Result<Turn<'a>, Refused> {
-        let mut turn = Turn { gate: self, slot, expected: 0, is_in: false };
-        if self.is_on {
-            turn.expected = expected();
-            turn.wait()?;
-        }
-        Ok(turn)
+    ) -> Result<Pass<'a>, Refused> {
+        let mut pass = self.pass(slot, expected);
+        pass.again()?;
+        Ok(pass)
+    }
+
+    /// The same, if it need not wait.
+    pub(in crate::engine) fn enter_at_once(
+        &'a self,
+        slot: usize,
+        expected: impl FnOnce() -> u64,
+    ) -> Result<Option<Pass<'a>>, Refused> {
+        let mut pass = self.pass(slot, expected);
+        Ok(pass.at_once()?.then_some(pass))
+    }
+
+    fn pass(&'a self, slot: usize, expected: impl FnOnce() -> u64) -> Pass<'a> {
+        let expected = if self.is_on { expected() } else { 0 };
+        Pass { gate: self, slot, expected, is_in: false }
     }
 
     /// Decides about those who wait, as far as that is possible now. Returns when it wants to be
@@ -128,30 +144,39 @@ impl<'a> Gate<'a> {
                     self.bell.notify_all();
                 }
                 Next::Nothing => {
-                    // A rate holds back until it would not: else it would come and go with each
-                    // start.
-                    if state.pressure.limit() != Some(Limit::Starts)
-                        || state.admission.starts_are_free(now)
-                    {
-                        state.pressure.lift(self.emitter, now);
-                    }
+                    self.relax(state, now);
                     return None;
                 }
                 Next::Wait { why, again } => {
-                    if let Some(held) = why {
-                        state.pressure.press(held, self.emitter, now);
+                    state.pressure.press(why, self.emitter, now);
+                    return Some(again);
+                }
+                Next::WaitToMeasure { limit, again } => {
+                    if state.pressure.limit() != Some(limit) {
+                        self.relax(state, now);
                     }
+                    return Some(again);
+                }
+                Next::WaitForSlot { again } => {
+                    self.relax(state, now);
                     return Some(again);
                 }
                 Next::Never(full) => {
                     let (measured, ceiling) = (full.percent, full.ceiling);
                     let held = Held { limit: Limit::Disk, measured, ceiling };
                     state.pressure.press(held, self.emitter, now);
-                    state.closed.get_or_insert(Refused::Full(full));
-                    self.send_away_from(state);
+                    self.close_for(state, Refused::Full(full));
                     return None;
                 }
             }
+        }
+    }
+
+    /// No limit holds anything back now. A rate does until it would not: else it would come and
+    /// go with each start.
+    fn relax(&self, state: &mut State, now: Instant) {
+        if state.pressure.limit() != Some(Limit::Starts) || state.admission.starts_are_free(now) {
+            state.pressure.lift(self.emitter, now);
         }
     }
 
@@ -164,19 +189,15 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// Nobody starts any more.
+    /// Nobody starts any more, and who waits is sent away.
     pub(in crate::engine) fn close(&self) {
-        let mut state = self.lock();
-        state.closed.get_or_insert(Refused::Closed);
-        self.send_away_from(&mut state);
+        self.close_for(&mut self.lock(), Refused::Closed);
     }
 
-    /// Those who wait now will not start.
-    pub(in crate::engine) fn send_away(&self) {
-        self.send_away_from(&mut self.lock());
-    }
-
-    fn send_away_from(&self, state: &mut State) {
+    /// The first reason counts.
+    fn close_for(&self, state: &mut State, why: Refused) {
+        state.closed.get_or_insert(why);
+        self.is_closed.store(true, Ordering::SeqCst);
         let waited = state.admission.send_away();
         state.sent_away.extend(waited);
         self.bell.notify_all();
@@ -199,22 +220,15 @@ impl<'a> Gate<'a> {
     }
 }
 
-impl Turn<'_> {
-    fn wait(&mut self) -> Result<(), Refused> {
+impl<'a> Pass<'a> {
+    /// Waits for a place, at first and for each further attempt.
+    pub(in crate::engine) fn again(&mut self) -> Result<(), Refused> {
         let gate = self.gate;
-        let mut state = gate.lock();
-        if let Some(refused) = &state.closed {
-            return Err(refused.clone());
-        }
-        state.admission.ask(self.slot, self.expected);
-        gate.decide(&mut state, clock::instant());
-        if !state.granted.contains(&self.slot) {
-            // The loop hears until all is over.
-            let _ = gate.wake.send(Message::Look);
-        }
+        let Some(mut state) = self.ask()? else { return Ok(()) };
+        // The loop hears until all is over.
+        let _ = gate.wake.send(Message::Look);
         loop {
-            if state.granted.remove(&self.slot) {
-                self.is_in = true;
+            if self.is_granted(&mut state) {
                 return Ok(());
             }
             if state.sent_away.remove(&self.slot) {
@@ -222,6 +236,36 @@ impl Turn<'_> {
             }
             state = gate.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Whether there is a place now; who gets none does not wait.
+    fn at_once(&mut self) -> Result<bool, Refused> {
+        let Some(mut state) = self.ask()? else { return Ok(true) };
+        state.admission.withdraw(self.slot);
+        if state.sent_away.remove(&self.slot) {
+            return Err(state.closed.clone().unwrap_or(Refused::Closed));
+        }
+        Ok(false)
+    }
+
+    /// Joins the line. None where it has its place now.
+    fn ask(&mut self) -> Result<Option<MutexGuard<'a, State>>, Refused> {
+        let gate = self.gate;
+        if !gate.is_on && !gate.is_closed.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let mut state = gate.lock();
+        if let Some(refused) = &state.closed {
+            return Err(refused.clone());
+        }
+        state.admission.ask(self.slot, self.expected);
+        gate.decide(&mut state, clock::instant());
+        Ok((!self.is_granted(&mut state)).then_some(state))
+    }
+
+    fn is_granted(&mut self, state: &mut State) -> bool {
+        self.is_in = state.granted.remove(&self.slot);
+        self.is_in
     }
 
     /// The command has ended; its place is another's.
@@ -240,17 +284,16 @@ impl Turn<'_> {
             }
         }
         if state.admission.is_waited_for() {
+            if matches!(state.pressure.limit(), Some(Limit::Memory | Limit::Disk)) {
+                // It may have been what filled them.
+                state.sampler.forget();
+            }
             gate.decide(&mut state, clock::instant());
         }
     }
-
-    /// Waits for another turn of the same command.
-    pub(in crate::engine) fn again(&mut self) -> Result<(), Refused> {
-        if self.gate.is_on { self.wait() } else { Ok(()) }
-    }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Pass<'_> {
     fn drop(&mut self) {
         self.leave();
     }

@@ -72,6 +72,11 @@ impl Sampler {
         }
     }
 
+    /// What is full is looked at anew with the next reading, whenever it was last.
+    pub fn forget(&mut self) {
+        (self.memory_at, self.disks_at) = (None, None);
+    }
+
     /// Looks at what was not looked at just now. `memory` tells what the tasks use.
     pub fn read(&mut self, now: Instant, memory: &dyn Fn() -> u64) -> &Measured {
         self.watch(now);

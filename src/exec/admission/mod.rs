@@ -49,9 +49,12 @@ pub enum Next {
     Nothing,
     /// The command in this slot may start; it counts as running from here on.
     Start(usize),
-    /// The first in the line has to wait: for what, if that is a limit, and when a new look is
-    /// worth while.
-    Wait { why: Option<Held>, again: Duration },
+    /// The first in the line has to wait for a limit. `again`: when a new look is worth while.
+    Wait { why: Held, again: Duration },
+    /// The limit may not hold it back; what has started lately has to be measured first.
+    WaitToMeasure { limit: Limit, again: Duration },
+    /// No limit holds it back, but the jobserver has no slot.
+    WaitForSlot { again: Duration },
     /// Nothing runs, and this will not end by itself.
     Never(Full),
 }
@@ -107,6 +110,11 @@ impl Admission {
         !self.waiting.is_empty()
     }
 
+    /// Who asked in this slot does not wait.
+    pub fn withdraw(&mut self, slot: usize) {
+        self.waiting.retain(|&(waiting, _)| waiting != slot);
+    }
+
     /// Nobody is to start any more; the slots that waited.
     pub fn send_away(&mut self) -> Vec<usize> {
         self.waiting.drain(..).map(|(slot, _)| slot).collect()
@@ -129,24 +137,24 @@ impl Admission {
         let alone = self.running.is_empty();
         if let Some(full) = self.full(measured) {
             let held = held(Limit::Disk, full.percent, full.ceiling);
-            return if alone { Next::Never(full) } else { wait(Some(held), MEASURE_BEAT) };
+            return if alone { Next::Never(full) } else { wait(held, MEASURE_BEAT) };
         }
         // Progress is certain, whatever others do to the machine: one command always runs.
         if !alone {
             if let Some(held) = self.memory(measured, expected) {
-                return wait(Some(held), MEASURE_BEAT);
+                return wait(held, MEASURE_BEAT);
             }
-            if let Some(why) = self.cpu(measured) {
-                return wait(why, MEASURE_BEAT);
+            if let Some(next) = self.cpu(measured) {
+                return next;
             }
         }
         let due = self.bucket.as_ref().map_or(Duration::ZERO, |bucket| bucket.wait(now));
         if !due.is_zero() {
             let rate = self.limits.starts.unwrap_or(0);
-            return wait(Some(held(Limit::Starts, rate, rate)), due);
+            return wait(held(Limit::Starts, rate, rate), due);
         }
         if !alone && !slot() {
-            return wait(None, SLOT_BEAT);
+            return Next::WaitForSlot { again: SLOT_BEAT };
         }
         if let Some(bucket) = &mut self.bucket {
             bucket.take(now);
@@ -171,18 +179,19 @@ impl Admission {
         (sum > ceiling).then(|| held(Limit::Memory, sum, ceiling))
     }
 
-    /// Whether the machine is too busy, with the limit where that has been measured. What has
-    /// started since the last reading, and runs still, is taken to keep one core busy. Nothing can
-    /// be busier than a whole machine.
-    fn cpu(&self, measured: &Measured) -> Option<Option<Held>> {
+    /// What to wait for where the machine is too busy, or may be. What has started since the last
+    /// reading, and runs still, is taken to keep one core busy. Nothing can be busier than a whole
+    /// machine.
+    fn cpu(&self, measured: &Measured) -> Option<Next> {
         let ceiling = self.limits.cpu_percent.filter(|ceiling| *ceiling < 100)?;
-        let Some(reading) = measured.cpu else { return Some(None) };
+        let unknown = Next::WaitToMeasure { limit: Limit::Cpu, again: MEASURE_BEAT };
+        let Some(reading) = measured.cpu else { return Some(unknown) };
         if reading.percent >= ceiling {
-            return Some(Some(held(Limit::Cpu, reading.percent, ceiling)));
+            return Some(wait(held(Limit::Cpu, reading.percent, ceiling), MEASURE_BEAT));
         }
         let free = (ceiling - reading.percent).saturating_mul(self.cores) / 100;
         let started = self.running.values().filter(|one| one.reading == reading.number).count();
-        (started as u64 >= free.max(1)).then_some(None)
+        (started as u64 >= free.max(1)).then_some(unknown)
     }
 }
 
@@ -190,7 +199,7 @@ fn held(limit: Limit, measured: u64, ceiling: u64) -> Held {
     Held { limit, measured, ceiling }
 }
 
-fn wait(why: Option<Held>, again: Duration) -> Next {
+fn wait(why: Held, again: Duration) -> Next {
     Next::Wait { why, again }
 }
 

@@ -21,10 +21,12 @@ fn next(admission: &mut Admission) -> Next {
 
 fn waits_for(next: &Next) -> Option<Limit> {
     match next {
-        Next::Wait { why: Some(held), .. } => Some(held.limit),
+        Next::Wait { why, .. } => Some(why.limit),
         _ => None,
     }
 }
+
+const UNMEASURED: Next = Next::WaitToMeasure { limit: Limit::Cpu, again: MEASURE_BEAT };
 
 fn memory(ceiling: u64) -> Admission {
     Admission::new(Limits { memory: Some(ceiling), ..Limits::default() }, 4)
@@ -51,7 +53,7 @@ fn the_first_command_needs_no_slot_and_the_others_do() {
     let look =
         |admission: &mut Admission| admission.next(now, &Measured::default(), &mut no_slot());
     assert_eq!(look(&mut admission), Next::Start(0));
-    assert_eq!(look(&mut admission), Next::Wait { why: None, again: SLOT_BEAT });
+    assert_eq!(look(&mut admission), Next::WaitForSlot { again: SLOT_BEAT });
     admission.left(0);
     assert_eq!(look(&mut admission), Next::Start(1));
 }
@@ -66,7 +68,7 @@ fn what_would_exceed_the_memory_waits_and_so_do_those_behind_it() {
     let waiting = next(&mut admission);
     assert_eq!(
         waiting,
-        wait(Some(Held { limit: Limit::Memory, measured: 120, ceiling: 100 }), MEASURE_BEAT)
+        wait(Held { limit: Limit::Memory, measured: 120, ceiling: 100 }, MEASURE_BEAT)
     );
     admission.left(0);
     assert_eq!(next(&mut admission), Next::Start(1));
@@ -112,16 +114,16 @@ fn a_busy_machine_holds_back_all_but_one() {
     }
     assert_eq!(look(&mut admission, &Measured::default()), Next::Start(0));
     let unmeasured = look(&mut admission, &Measured::default());
-    assert_eq!(unmeasured, Next::Wait { why: None, again: MEASURE_BEAT });
+    assert_eq!(unmeasured, UNMEASURED);
     assert_eq!(waits_for(&look(&mut admission, &reading(1, 80))), Some(Limit::Cpu));
     // Two of four cores are free up to the ceiling: two may start until it is measured again.
     assert_eq!(look(&mut admission, &reading(2, 30)), Next::Start(1));
     assert_eq!(look(&mut admission, &reading(2, 30)), Next::Start(2));
     assert_eq!(waits_for(&look(&mut admission, &reading(2, 30))), None);
-    assert_eq!(look(&mut admission, &reading(2, 30)), wait(None, MEASURE_BEAT));
+    assert_eq!(look(&mut admission, &reading(2, 30)), UNMEASURED);
     // A little room is room for one.
     assert_eq!(look(&mut admission, &reading(3, 79)), Next::Start(3));
-    assert_eq!(look(&mut admission, &reading(3, 79)), wait(None, MEASURE_BEAT));
+    assert_eq!(look(&mut admission, &reading(3, 79)), UNMEASURED);
     // What has ended since keeps no core busy.
     admission.left(3);
     assert_eq!(look(&mut admission, &reading(3, 79)), Next::Start(4));

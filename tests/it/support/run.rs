@@ -162,6 +162,17 @@ impl Run {
         names
     }
 
+    /// The tasks that were skipped, sorted, each with what it names.
+    #[track_caller]
+    pub(crate) fn skips(&self) -> Vec<(String, Value)> {
+        let name = |event: &Value| event["task"].as_str().expect("a name").to_owned();
+        let skipped = self.events_of("task_skipped");
+        let mut all: Vec<_> =
+            skipped.iter().map(|event| (name(event), event["because"].clone())).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
     /// The tasks that were executed, sorted.
     #[track_caller]
     pub(crate) fn executed(&self) -> Vec<String> {
