@@ -12,6 +12,9 @@ use crate::cli::{Call, Code, Failure};
 use crate::observe::{Paint, words};
 use crate::ops::{self, CacheHistory, CacheStats, Cleaned, Fault, Form, Verified};
 
+/// The bit of an exit code that says: and something could not be read. No other code has it, but 99
+/// for a fault of the program.
+const UNREADABLE_TOO: u8 = 64;
 /// How many tasks a list of them names.
 const MOST_TASKS: usize = 5;
 
@@ -43,14 +46,23 @@ pub(super) fn verify(flags: &Flags, repair: bool, call: &Call) -> Result<u8, Fai
         Format::Text => verified(&found, call.screen.output_paint()),
     };
     call.screen.output(text.as_bytes())?;
-    let codes = [
-        (Fault::Object, Code::CasError),
-        (Fault::Record, Code::CacheError),
-        (Fault::Dangling, Code::CacheError),
-        (Fault::Unreadable, Code::FileIo),
-    ];
-    let code = codes.iter().find(|(fault, _)| found.left(*fault)).map(|(_, code)| *code);
-    Ok(code.unwrap_or(Code::Success) as u8)
+    Ok(code_of_flaws(|fault| found.left(fault)))
+}
+
+/// Damage and what cannot be read are told apart, also where there are both.
+fn code_of_flaws(has: impl Fn(Fault) -> bool) -> u8 {
+    let damage = if has(Fault::Object) {
+        Code::CasError
+    } else if has(Fault::Record) || has(Fault::Dangling) {
+        Code::CacheError
+    } else {
+        Code::Success
+    };
+    match (damage, has(Fault::Unreadable)) {
+        (Code::Success, true) => Code::FileIo as u8,
+        (damage, true) => damage as u8 | UNREADABLE_TOO,
+        (damage, false) => damage as u8,
+    }
 }
 
 /// A line for each flaw, and a last one that counts.
@@ -232,4 +244,20 @@ pub(in crate::cli) fn json(data: &impl Serialize) -> Result<String, Failure> {
 
 pub(super) fn add(out: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(out, "{line}").expect("writing to a string cannot fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_tells_damage_from_what_cannot_be_read() {
+        let code = |flaws: &[Fault]| code_of_flaws(|fault| flaws.contains(&fault));
+        assert_eq!(code(&[]), 0);
+        assert_eq!(code(&[Fault::Record, Fault::Object]), 9);
+        assert_eq!(code(&[Fault::Dangling]), 8);
+        assert_eq!(code(&[Fault::Unreadable]), 3);
+        assert_eq!(code(&[Fault::Unreadable, Fault::Record]), 72);
+        assert_eq!(code(&[Fault::Unreadable, Fault::Object, Fault::Dangling]), 73);
+    }
 }
