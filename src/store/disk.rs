@@ -100,12 +100,12 @@ impl DiskStore {
     /// Whether the object need not be stored, for a record that will be written: from here on it
     /// counts as new, so that whoever collects garbage leaves it alone. Where nothing was ever
     /// compressed, and is not now, only the bare form is looked for: this is asked before all that
-    /// is stored.
+    /// is stored. An object that is just changing its form may be stored once more.
     pub fn keep(&self, digest: &Digest, length: u64) -> bool {
         let may_be_packed = self.packing.form() != Form::Bare
             || *self.is_marked.get_or_init(|| self.mark.symlink_metadata().is_ok());
         let found = match may_be_packed {
-            true => self.find(digest, length).map(|(_, path)| path),
+            true => form::glance(&self.path(digest), length).map(|(_, path)| path),
             false => Some(self.path(digest)).filter(|path| form::seems(Form::Bare, path, length)),
         };
         // One of another user cannot be touched; it is there all the same.
@@ -213,9 +213,10 @@ impl DiskStore {
     }
 
     /// Whether a file of that name is there, and can be the object by its length. Its bytes are
-    /// verified when it is read.
+    /// verified when it is read. As [`find`](Self::find), also while its form is changed: a task is
+    /// run again where the answer is no.
     pub fn has(&self, digest: &Digest, length: u64) -> bool {
-        form::seems_there(&self.path(digest), length)
+        self.find(digest, length).is_some()
     }
 
     /// The form in which the object seems to be there, and where. Finds it also while its form is

@@ -53,15 +53,13 @@ pub(super) struct Opened {
     pub(super) stored: u64,
 }
 
-/// Opens the first form that is there. The second look is for `cache recompress`, which may put
-/// the object where one had looked and take it from where one had not.
+/// Opens the first form that is there, also while the form is changed.
 pub(super) fn open_object(bare: &Path, length: u64) -> Result<Opened, Flaw> {
     let look = |form: Form, path: &Path| match Opened::open(form, path) {
         Err(Flaw::Missing) => None,
         other => Some(other),
     };
-    let found = form::first(bare, length, look).or_else(|| form::first(bare, length, look));
-    let opened = found.unwrap_or(Err(Flaw::Missing))?;
+    let opened = form::first_of_two(bare, length, look).unwrap_or(Err(Flaw::Missing))?;
     if opened.form == Form::Bare && opened.stored != length {
         let problem = format!("it has {} bytes instead of {length}", opened.stored);
         return Err(Flaw::Damaged { path: opened.path, problem });

@@ -280,6 +280,7 @@ fn a_reader_finds_an_object_whatever_becomes_of_its_form_meanwhile() {
             over.store(true, std::sync::atomic::Ordering::SeqCst);
         });
         while !over.load(std::sync::atomic::Ordering::SeqCst) {
+            assert!(store.has(&digest, size));
             let read = store.fetch_bytes(&digest, size);
             assert!(read.expect("the object") == bytes);
         }
