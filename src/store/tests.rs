@@ -153,6 +153,27 @@ fn what_cannot_be_the_object_does_not_hide_a_new_one() {
     }
 }
 
+/// Both found that it was not there.
+#[test]
+fn of_two_runs_that_store_an_object_at_once_in_two_forms_none_takes_it_for_damaged() {
+    let (folder, store) = store();
+    let bytes = words(400);
+    let size = bytes.len() as u64;
+    let digest = Digest::of(&bytes);
+    let (bare, packed) = (with(&store, Algorithm::None), with(&store, Algorithm::Gzip));
+    for (first, second) in [(&bare, &packed), (&packed, &bare)] {
+        let mut both = [first, second].map(|one| one.receive(&digest, size).expect("room for it"));
+        both.iter_mut().for_each(|one| one.write_all(&bytes).expect("room for it"));
+        both.into_iter().for_each(|one| one.finish().expect("it is the object"));
+        assert_eq!(forms(&store, &digest), [Form::Bare, Form::Gzip]);
+        assert!(!folder.path().join("cas/damaged").exists());
+        // The other form may be just what `recompress` removes meanwhile.
+        std::fs::remove_file(Form::Gzip.at(&store.path(&digest))).expect("the object");
+        assert!(store.fetch_bytes(&digest, size).expect("the object") == bytes);
+        std::fs::remove_file(store.path(&digest)).expect("the object");
+    }
+}
+
 /// Who compresses nothing, where nothing ever was, need not look for what is compressed.
 #[test]
 fn a_compressed_object_is_not_stored_bare_as_well_once_somebody_has_compressed_here() {
