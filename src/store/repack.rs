@@ -158,6 +158,8 @@ pub fn change_form(
             rename_into(tmp, &made.at(bare)).map_err(Flaw::Unreadable)?;
         }
         for (_, other) in there.iter().filter(|(other, _)| *other != made) {
+            // A run may have found the one that goes, and made it young for its record.
+            let _ = fs::touch(&made.at(bare));
             fs::remove_file(other).map_err(Flaw::Unreadable)?;
         }
     }

@@ -246,6 +246,21 @@ fn of_two_forms_a_sound_one_stays() {
     assert_eq!(forms(&store, &digest), [Form::Zstd]);
 }
 
+/// A run has found the form that goes, and will name the object in a record.
+#[test]
+fn what_stays_of_two_forms_is_as_young_as_the_one_that_goes() {
+    let (_folder, store) = store();
+    let bytes = words(400);
+    let digest = with(&store, Algorithm::Gzip).put_bytes(&bytes).expect("room for it");
+    let (bare, packed) = (store.path(&digest), Form::Gzip.at(&store.path(&digest)));
+    std::fs::write(&bare, &bytes).expect("a writable folder");
+    let old = std::time::UNIX_EPOCH;
+    File::open(&packed).and_then(|file| file.set_modified(old)).expect("our file");
+    let made_young = fs::modified_ns(&bare).expect("a time");
+    assert_eq!(change(&store, &digest, Algorithm::Gzip).outcome, Outcome::DoubleRemoved);
+    assert!(fs::modified_ns(&packed).expect("a time") >= made_young);
+}
+
 #[test]
 fn a_try_changes_nothing_and_says_what_would_be() {
     let (folder, store) = store();
