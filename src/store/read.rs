@@ -90,6 +90,24 @@ impl Opened {
         Ok(Self { form, path: path.to_path_buf(), file, stored: sig.size })
     }
 
+    /// The same file once more, at the same place in it.
+    pub(super) fn again(&self) -> Result<Self, Flaw> {
+        let file = self.file.try_clone().at("open", &self.path).map_err(Flaw::Unreadable)?;
+        Ok(Self { file, path: self.path.clone(), ..*self })
+    }
+
+    pub(super) fn damaged(&self, problem: String) -> Flaw {
+        Flaw::Damaged { path: self.path.clone(), problem }
+    }
+
+    /// What an error says of it when it was copied.
+    pub(super) fn flaw(&self, error: CopyError) -> Flaw {
+        match error {
+            CopyError::Read(error) => self.damaged(error.to_string()),
+            CopyError::Write(error) => Flaw::Write(error),
+        }
+    }
+
     /// Writes all of it to `out`, at most `length` bytes, and how many that were.
     pub(super) fn copy(
         self,
@@ -145,6 +163,18 @@ impl CopyError {
             Self::Read(error) => FileError::new("read", from, error),
             Self::Write(error) => FileError::new("write", to, error),
         }
+    }
+}
+
+/// Copies all bytes, whatever they are.
+pub(super) fn copy_as_it_is(from: &mut impl Read, to: &mut impl Write) -> Result<(), CopyError> {
+    let mut piece = vec![0; CHUNK];
+    loop {
+        let count = read_some(from, &mut piece).map_err(CopyError::Read)?;
+        if count == 0 {
+            return Ok(());
+        }
+        to.write_all(&piece[..count])?;
     }
 }
 
