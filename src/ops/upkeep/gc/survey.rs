@@ -13,10 +13,7 @@ use super::Stop;
 use crate::base::{Digest, FileError};
 use crate::cache::record::{Record, Records};
 use crate::home::{self, Home};
-use crate::store::DiskStore;
-
-/// What the names of objects end with: bare, and compressed by each algorithm.
-const FORMS: [&str; 5] = ["", ".zst", ".gz", ".zz", ".lz4"];
+use crate::store::{DiskStore, Form};
 
 /// A file that is an object.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +24,7 @@ pub(super) struct Object {
     pub time: i64,
     /// How many records that stay name it.
     pub refs: u32,
-    /// Its place in the list of forms.
-    form: u8,
+    form: Form,
     /// Whether any record named it when it was looked at.
     pub named: bool,
     pub pinned: bool,
@@ -60,7 +56,7 @@ impl Objects {
     pub(super) fn list(home: &Home, stop: &Stop<'_>) -> Result<Option<Self>, FileError> {
         let mut all = Vec::new();
         let whole = each(&home.objects(), stop, |digits, name, meta| {
-            let Some((digest, form)) = object_name(digits, name) else { return };
+            let Some((digest, form)) = Form::parse(digits, name) else { return };
             let (size, time) = (meta.len(), time(meta));
             all.push(Object { digest, size, time, refs: 0, form, named: false, pinned: false });
         })?;
@@ -93,9 +89,7 @@ impl Objects {
 
 impl Object {
     pub(super) fn path(&self, folder: &Path) -> PathBuf {
-        let mut path = home::object_in(folder, &self.digest).into_os_string();
-        path.push(FORMS[usize::from(self.form)]);
-        path.into()
+        self.form.at(&home::object_in(folder, &self.digest))
     }
 }
 
@@ -166,12 +160,6 @@ fn each(
     Ok(true)
 }
 
-fn object_name(digits: &str, name: &str) -> Option<(Digest, u8)> {
-    let (rest, end) = name.split_at_checked(62)?;
-    let form = FORMS.iter().position(|form| *form == end)?;
-    Some((Digest::parse(&format!("{digits}{rest}")).ok()?, u8::try_from(form).ok()?))
-}
-
 fn time(meta: &Metadata) -> i64 {
     meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec())
 }
@@ -179,18 +167,6 @@ fn time(meta: &Metadata) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn compressed_objects_are_known_by_their_ends_and_nothing_else_is() {
-        let hex = "b".repeat(62);
-        for (form, end) in FORMS.iter().enumerate() {
-            let (digest, found) = object_name("ab", &format!("{hex}{end}")).expect("an object");
-            assert_eq!((digest.hex(), usize::from(found)), (format!("ab{hex}"), form));
-        }
-        for name in [".", "x", &format!("{hex}.txt"), &format!("{hex}b"), &"B".repeat(62)] {
-            assert!(object_name("ab", name).is_none(), "{name}");
-        }
-    }
 
     #[test]
     fn a_row_is_small() {
