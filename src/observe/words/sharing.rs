@@ -4,6 +4,9 @@ use crate::base::size::ByteSize;
 use crate::base::text::{count, shown};
 use crate::event::{Collected, LeaseHolder};
 
+/// Why a verification or a backup of the cache does not begin.
+pub const GC_BUSY: &str = "waiting for a collection of this cache\n";
+
 /// Who executes a task: `task `a` of `/home/x/project` (process 12 on `host`, since ...)`.
 pub fn lease_holder(holder: Option<&LeaseHolder>) -> String {
     let Some(holder) = holder else { return "another run".to_owned() };

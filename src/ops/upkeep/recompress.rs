@@ -9,11 +9,12 @@ use std::time::Duration;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::patience;
 use super::walk::{self, Item, Names};
 use crate::base::fs::Context as _;
 use crate::base::text::shown;
 use crate::base::{Digest, fs};
-use crate::config::{Config, Wait};
+use crate::config::Config;
 use crate::home::{Home, object_in};
 use crate::ops::types::Error;
 use crate::store::{self, DiskStore, Flaw, Form, Outcome, Packing};
@@ -44,7 +45,7 @@ pub struct Recompressed {
 pub fn recompress(config: &Config, packing: Packing, dry_run: bool) -> Result<Recompressed, Error> {
     let home = Home::new(Some(&config.cache.cache_dir));
     let _lock = match home.objects().is_dir() && !dry_run {
-        true => Some(lock(&home, config.execution.lock_wait_seconds)?),
+        true => Some(lock(&home, patience(config))?),
         false => None,
     };
     if !dry_run && packing.form() != Form::Bare && home.objects().is_dir() {
@@ -79,12 +80,11 @@ pub fn recompress(config: &Config, packing: Packing, dry_run: bool) -> Result<Re
 }
 
 /// Nobody else changes forms while the file lives. What one who was killed left in the making goes.
-fn lock(home: &Home, Wait(patience): Wait) -> Result<File, Error> {
+fn lock(home: &Home, patience: Duration) -> Result<File, Error> {
     let folder = home.recompress();
     fs::create_private_dir(&folder)?;
     let path = home.recompress_lock();
     let file = fs::open_append(&path)?;
-    let patience = patience.map_or(Duration::MAX, Duration::from_secs);
     if !fs::lock_within(&file, patience, File::try_lock).at("lock", &path)? {
         return Err(Error::Cache {
             path: home.cache_dir().to_path_buf(),

@@ -17,8 +17,10 @@ const DAY_NS: i64 = 24 * 3600 * 1_000_000_000;
 /// Where all that is there is needed, the next look is so long, or so much more, later.
 const AGAIN_NS: i64 = 10 * 60 * 1_000_000_000;
 
-/// A cache that is being made has nothing in it.
+/// A cache that is being made has nothing in it. The lock is made with it, so that those who only
+/// look at it later make nothing in it.
 pub(in crate::ops) fn note_new_cache(home: &Home) {
+    lock::lay(home);
     tell(size::write(home, 0));
 }
 

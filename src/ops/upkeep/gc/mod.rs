@@ -20,7 +20,7 @@ use serde::{Serialize, Serializer};
 use self::choose::{Doomed, Looking};
 use self::survey::{Leftover, Objects};
 use self::sweep::{Aside, Swept};
-use super::sentence;
+use super::{patience, sentence};
 use crate::base::fs;
 use crate::base::text::shown;
 use crate::base::{Digest, FileError, clock};
@@ -180,7 +180,8 @@ pub fn collect_garbage(
         return Ok(Garbage { dry_run, ..Garbage::default() });
     }
     // Who only looks changes nothing, not even by a file for the lock.
-    let _lock = if dry_run { None } else { Some(lock::alone(&home, busy)?) };
+    let patience = patience(config);
+    let _lock = if dry_run { None } else { Some(lock::alone(&home, patience, busy)?) };
     Ok(collect(&home, &Rules::new(&config.cache, &home), dry_run, &|| false))
 }
 

@@ -198,6 +198,22 @@ fn what_is_younger_than_the_oldest_run_at_work_stays() {
     assert_eq!((done.totals.kept_bytes, done.totals.kept_files), (0, 0));
 }
 
+/// The file of the lock is not there before the first collection.
+#[test]
+fn while_a_cache_is_read_that_was_never_collected_no_collection_begins() {
+    let cache = Cache::new();
+    let patience = Duration::ZERO;
+    let held = hold_off_gc(&cache.home, patience, || {}).expect("no other");
+    assert!(held.is_some() && lock::try_alone(&cache.home).expect("a lock").is_none());
+    let second = hold_off_gc(&cache.home, patience, || {}).expect("one beside it");
+    drop((held, second));
+    let alone = lock::try_alone(&cache.home).expect("a lock");
+    assert!(alone.is_some() && hold_off_gc(&cache.home, patience, || {}).is_err());
+    let nowhere = Home::new(Some(&cache.home.cache_dir().join("nothing")));
+    assert!(hold_off_gc(&nowhere, patience, || {}).expect("no other").is_none());
+    assert!(!nowhere.cache_dir().exists());
+}
+
 #[test]
 fn one_that_is_stopped_leaves_nothing_wrong() {
     let cache = Cache::new();
