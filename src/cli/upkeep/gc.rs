@@ -22,6 +22,9 @@ pub(in crate::cli) fn run(flags: &Flags, call: &Call) -> Result<u8, Failure> {
     for problem in &done.problems {
         call.screen.warning(&shown(problem.as_bytes()));
     }
+    for note in &done.notes {
+        call.screen.warning(note);
+    }
     if let Some(problem) = words::not_collected(&done.totals).filter(|_| !done.dry_run) {
         call.screen.warning(&problem);
     }

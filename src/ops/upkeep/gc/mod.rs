@@ -17,14 +17,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use self::choose::{Doomed, Looking};
+use self::choose::{Choice, Doomed, Looking};
+use self::pins::Pinned;
 use self::survey::{Leftover, Objects};
 use self::sweep::{Aside, Swept};
 use super::{patience, sentence};
 use crate::base::fs;
-use crate::base::text::shown;
+use crate::base::text::{count, shown};
 use crate::base::{Digest, FileError, clock};
-use crate::cache::record::Records;
+use crate::cache::record::{Needs, Records};
 use crate::config::{Cache, Config};
 use crate::event::Collected;
 use crate::home::Home;
@@ -164,8 +165,10 @@ pub struct Garbage {
     pub totals: Collected,
     /// Records, then objects, then the rest; each sorted.
     pub removed: Vec<Gone>,
-    /// What could not be removed, a sentence each.
+    /// What could not be removed or read, a sentence each.
     pub problems: Vec<String>,
+    /// Why something stays that could go, where nothing is wrong; a sentence each.
+    pub notes: Vec<String>,
 }
 
 /// Collects what is garbage by the settings. `busy` is told where another one is at it, or the
@@ -228,22 +231,43 @@ impl Collector<'_> {
         let Some(mut objects) = Objects::list(home, self.stop)? else { return self.stopped() };
         let Some(entries) = survey::records(home, self.stop)? else { return self.stopped() };
         let (records, store) = (Records::new(home), DiskStore::new(home));
-        let pinned = pins::keys(home)?;
+        let pinned = Pinned::of(home)?;
         let looking = Looking { rules, records: &records, store: &store, pinned: &pinned };
-        let Some(doomed) = looking.choose(&entries, &mut objects, self.stop) else {
+        let Some(choice) = looking.choose(&entries, &mut objects, self.stop) else {
             return self.stopped();
         };
+        self.tell_unknown(&choice, &pinned, objects.unknown);
         let totals = &mut self.done.totals;
-        let sizes = objects.0.iter().map(|object| object.size);
+        let sizes = objects.all.iter().map(|object| object.size);
         totals.kept_bytes = entries.iter().map(|entry| entry.size).chain(sizes).sum();
-        totals.kept_files = entries.len() + objects.0.len();
-        let is_pinned = |entry: &&survey::Entry| pinned.contains(&entry.key);
+        totals.kept_files = entries.len() + objects.all.len();
+        let is_pinned = |entry: &&survey::Entry| pinned.keys.contains(&entry.key);
         let records_of = entries.iter().filter(is_pinned).map(|entry| entry.size).sum::<u64>();
-        let objects_of = objects.0.iter().filter(|object| object.pinned);
+        let objects_of = objects.all.iter().filter(|object| object.pinned);
         totals.pinned_bytes = records_of + objects_of.map(|object| object.size).sum::<u64>();
-        self.records(&doomed, &records, &mut objects);
-        self.objects(&looking, &objects);
+        if self.records(&choice.doomed, &records, &mut objects) {
+            self.objects(&looking, &objects);
+        }
         self.leftovers(rules)
+    }
+
+    /// Says what stays since something could not be read.
+    fn tell_unknown(&mut self, choice: &Choice, pinned: &Pinned, unknown: usize) {
+        if let Some(error) = pinned.unreadable.first() {
+            let text = "no record goes for its age or its size, since it may be pinned";
+            self.done.problems.push(format!("{}: {text}", sentence(error)));
+        }
+        if let Some(error) = choice.error.as_ref().filter(|_| unknown > 0) {
+            let what = count(choice.unreadable, "record");
+            let text = "what no record names stays, since it may be theirs";
+            self.done.problems.push(format!("{}: {text} ({what})", sentence(error)));
+        } else if unknown > 0 {
+            let what = count(unknown, "record");
+            self.done.notes.push(format!(
+                "{what} of another version of the program: what no record names stays, since it \
+                 may be theirs"
+            ));
+        }
     }
 
     fn stopped(&mut self) -> Result<(), FileError> {
@@ -258,26 +282,34 @@ impl Collector<'_> {
         stopped
     }
 
-    /// Records first, so that at no time one names an object that is gone.
-    fn records(&mut self, doomed: &[Doomed], records: &Records, objects: &mut Objects) {
+    /// Records first, so that at no time one names an object that is gone. Whether the objects may
+    /// follow: not where it is not known any more what a record names that stays.
+    fn records(&mut self, doomed: &[Doomed], records: &Records, objects: &mut Objects) -> bool {
+        let mut known = true;
         for Doomed { entry, reason } in doomed {
             let path = records.path(&entry.key);
             if self.is_stopped() || !self.remove(&path, entry.time) {
                 // It needs its objects still.
-                if let Some(record) = survey::read(records, &entry.key) {
-                    objects.change(&record, |object| object.refs += 1);
+                match records.needs(&entry.key) {
+                    Needs::Objects(record) => objects.change(&record, |object| object.refs += 1),
+                    Needs::Nothing => {}
+                    Needs::OfAnotherVersion | Needs::Unreadable(_) => {
+                        known &= entry.unknown;
+                        objects.unknown += 1;
+                    }
                 }
                 continue;
             }
             self.done.totals.records += 1;
             self.went(What::Record, Name::Digest(entry.key), *reason, (entry.size, entry.time));
         }
+        known
     }
 
     fn objects(&mut self, looking: &Looking<'_>, objects: &Objects) {
         let folder = self.home.objects();
-        for object in &objects.0 {
-            let Some(reason) = looking.fate(object) else { continue };
+        for object in &objects.all {
+            let Some(reason) = looking.fate(object, objects.unknown > 0) else { continue };
             if self.is_stopped() {
                 return;
             }

@@ -11,7 +11,7 @@ use super::super::clean::is_unique;
 use super::super::walk;
 use super::Stop;
 use crate::base::{Digest, FileError};
-use crate::cache::record::{Record, Records};
+use crate::cache::record::Record;
 use crate::home::{self, Home};
 use crate::store::{DiskStore, Form};
 
@@ -37,6 +37,8 @@ pub(super) struct Entry {
     pub size: u64,
     /// When it was written or used last, in nanoseconds since 1970.
     pub time: i64,
+    /// What it names is not known.
+    pub unknown: bool,
 }
 
 /// Something that a dead run has left, or that was set aside.
@@ -49,7 +51,11 @@ pub(super) struct Leftover {
 
 /// The objects, sorted.
 #[derive(Debug, Default)]
-pub(super) struct Objects(pub Vec<Object>);
+pub(super) struct Objects {
+    pub all: Vec<Object>,
+    /// How many records that stay may name any of them: what they say is not known.
+    pub unknown: usize,
+}
 
 impl Objects {
     /// All that lie in the cache. None: it was to stop.
@@ -61,14 +67,14 @@ impl Objects {
             all.push(Object { digest, size, time, refs: 0, form, named: false, pinned: false });
         })?;
         all.sort_unstable_by_key(|object| (object.digest, object.form));
-        Ok(whole.then_some(Self(all)))
+        Ok(whole.then_some(Self { all, unknown: 0 }))
     }
 
     /// The files that hold an object; empty where it was not there.
     pub(super) fn of(&mut self, digest: &Digest) -> &mut [Object] {
-        let start = self.0.partition_point(|object| object.digest < *digest);
-        let length = self.0[start..].iter().take_while(|object| object.digest == *digest).count();
-        &mut self.0[start..start + length]
+        let start = self.all.partition_point(|object| object.digest < *digest);
+        let length = self.all[start..].iter().take_while(|object| object.digest == *digest).count();
+        &mut self.all[start..start + length]
     }
 
     /// Whether all that a record needs is there.
@@ -98,16 +104,11 @@ pub(super) fn records(home: &Home, stop: &Stop<'_>) -> Result<Option<Vec<Entry>>
     let mut all = Vec::new();
     let whole = each(&home.records(), stop, |digits, name, meta| {
         if let Ok(key) = Digest::parse(&format!("{digits}{name}")) {
-            all.push(Entry { key, size: meta.len(), time: time(meta) });
+            all.push(Entry { key, size: meta.len(), time: time(meta), unknown: false });
         }
     })?;
     all.sort_unstable_by_key(|entry| entry.key);
     Ok(whole.then_some(all))
-}
-
-/// A record as it lies there, where it can be read.
-pub(super) fn read(records: &Records, key: &Digest) -> Option<Record> {
-    records.load(key).ok().map(|(_, record)| record)
 }
 
 /// What lies in a folder under the name of something in the making, or set aside.

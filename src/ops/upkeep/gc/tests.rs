@@ -1,6 +1,7 @@
 //! Collecting while others put things there: no record names what is gone.
 
 use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::sync::Barrier;
 use std::time::{Duration, SystemTime};
@@ -212,6 +213,111 @@ fn while_a_cache_is_read_that_was_never_collected_no_collection_begins() {
     let nowhere = Home::new(Some(&cache.home.cache_dir().join("nothing")));
     assert!(hold_off_gc(&nowhere, patience, || {}).expect("no other").is_none());
     assert!(!nowhere.cache_dir().exists());
+}
+
+/// `libc` does not have it.
+const F_SETSIG: libc::c_int = 10;
+
+/// As long as it lives, the file cannot be read, by whoever it is: to open it would wait.
+struct Unreadable(File);
+
+impl Unreadable {
+    fn new(path: &Path) -> Self {
+        let file = File::open(path).expect("a file of ours");
+        for (command, value) in [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_WRLCK)] {
+            // SAFETY: both take a number, and the descriptor is open.
+            let done = unsafe { libc::fcntl(file.as_raw_fd(), command, value) };
+            assert_eq!(done, 0, "a lease: {}", std::io::Error::last_os_error());
+        }
+        assert!(fs::read_regular(path, 1000).is_err());
+        Self(file)
+    }
+}
+
+impl Drop for Unreadable {
+    fn drop(&mut self) {
+        // SAFETY: it takes a number, and the descriptor is open.
+        unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
+    }
+}
+
+/// Its objects are no orphans, though nobody can say that it needs them.
+#[test]
+fn while_a_record_cannot_be_read_no_orphan_goes() {
+    let cache = Cache::new();
+    let held = cache.put(b"held");
+    let orphan = cache.put(b"orphan");
+    let key = cache.record("c", b"held");
+    for path in [cache.store.path(&held), cache.store.path(&orphan), cache.records.path(&key)] {
+        age(&path, 2);
+    }
+    let rules = cache.rules(None, 10);
+    let unreadable = Unreadable::new(&cache.records.path(&key));
+    let done = collect(&cache.home, &rules, false, &|| false);
+    assert_eq!((done.totals.files(), done.problems.len()), (0, 1), "{:?}", done.problems);
+    assert!(done.problems[0].contains("what no record names stays"), "{:?}", done.problems);
+    drop(unreadable);
+    // The same of another version of the program, which is nothing wrong.
+    let path = cache.records.path(&key);
+    let good = fs::read(&path).expect("the record");
+    let mut other = good.clone();
+    other[7] += 1;
+    fs::write_atomic(&path, &other).expect("room for it");
+    age(&path, 2);
+    let done = cache.collect(&rules);
+    assert_eq!((done.totals.files(), done.notes.len()), (0, 1), "{:?}", done.notes);
+    fs::write_atomic(&path, &good).expect("room for it");
+    let done = cache.collect(&rules);
+    assert_eq!((done.totals.objects, done.totals.records), (1, 0));
+    cache.assert_no_record_dangles();
+    assert_eq!(cache.records.keys().expect("the keys"), [key]);
+    // Of what is damaged for ever nobody needs anything.
+    fs::write_atomic(&path, b"no record").expect("room for it");
+    assert_eq!(cache.collect(&rules).totals.objects, 1);
+}
+
+/// What keeps them goes first where the cache is too large, and they with the last of it.
+#[test]
+fn orphans_go_with_the_last_record_that_may_need_them() {
+    let cache = Cache::new();
+    let (other, ours) = (cache.put(&[1; 900]), cache.put(&[2; 900]));
+    let keys = [cache.record("other", &[1; 900]), cache.record("ours", &[2; 900])];
+    for (at, digest) in [other, ours].iter().enumerate() {
+        let path = cache.records.path(&keys[at]);
+        let mut bytes = fs::read(&path).expect("the record");
+        bytes[7] += u8::from(at == 0);
+        fs::write_atomic(&path, &bytes).expect("room for it");
+        age(&path, 5 - at as u64);
+        age(&cache.store.path(digest), 5);
+    }
+    assert_eq!(cache.collect(&cache.rules(Some(5000), 10)).totals.files(), 0);
+    let done = cache.collect(&cache.rules(Some(2000), 10));
+    assert_eq!((done.totals.records, done.totals.objects), (1, 1));
+    assert!(!cache.store.has(&other, 900) && cache.store.has(&ours, 900));
+    assert!(done.notes.is_empty(), "{:?}", done.notes);
+}
+
+#[test]
+fn while_a_pin_cannot_be_read_no_record_goes_that_may_be_pinned() {
+    let cache = Cache::new();
+    let digest = cache.put(b"x");
+    let key = cache.record("c", b"x");
+    for path in [cache.store.path(&digest), cache.records.path(&key)] {
+        age(&path, 20);
+    }
+    let pin = cache.home.pins().join("0123456789abcdef");
+    fs::create_private_dir(&cache.home.pins()).expect("a folder");
+    fs::write_atomic(&pin, format!("p\nm\nt\n{}\n", key.hex()).as_bytes()).expect("room for it");
+    let unreadable = Unreadable::new(&pin);
+    for limit in [None, Some(1)] {
+        let done = collect(&cache.home, &cache.rules(limit, 10), false, &|| false);
+        assert_eq!((done.totals.files(), done.problems.len()), (0, 1), "{:?}", done.problems);
+        assert!(done.problems[0].contains("may be pinned"), "{:?}", done.problems);
+    }
+    drop(unreadable);
+    assert_eq!(cache.collect(&cache.rules(Some(1), 10)).totals.files(), 0);
+    fs::remove_file(&pin).expect("the pin");
+    assert_eq!(cache.collect(&cache.rules(Some(1), 10)).totals.files(), 2);
 }
 
 #[test]
