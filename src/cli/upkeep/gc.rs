@@ -54,16 +54,11 @@ fn listed(done: &Garbage, quiet: bool) -> String {
     if totals.remains > 0 {
         sum.push_str(&format!(", and {}", count(totals.remains, "leftover")));
     }
-    add(
-        &mut out,
-        format_args!(
-            "{sum}: {} in {}; {} in {} left",
-            ByteSize(totals.bytes),
-            count(totals.files(), "file"),
-            ByteSize(totals.kept_bytes),
-            count(totals.kept_files, "file")
-        ),
-    );
+    sum.push_str(&format!(": {} in {}", ByteSize(totals.bytes), count(totals.files(), "file")));
+    if let (Some(bytes), Some(files)) = (totals.kept_bytes, totals.kept_files) {
+        sum.push_str(&format!("; {} in {} left", ByteSize(bytes), count(files, "file")));
+    }
+    add(&mut out, format_args!("{sum}"));
     out
 }
 

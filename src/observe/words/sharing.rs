@@ -28,7 +28,11 @@ pub fn collected(done: &Collected) -> String {
     if done.remains > 0 {
         text.push_str(&format!(", and {}", count(done.remains, "leftover")));
     }
-    format!("{text}, {}; {} left", ByteSize(done.bytes), ByteSize(done.kept_bytes))
+    text.push_str(&format!(", {}", ByteSize(done.bytes)));
+    if let Some(kept) = done.kept_bytes {
+        text.push_str(&format!("; {} left", ByteSize(kept)));
+    }
+    text
 }
 
 /// What is wrong with the size of the cache after all that could go went, and what to do.
@@ -41,8 +45,9 @@ pub fn not_collected(done: &Collected) -> Option<String> {
         );
     }
     let limit = done.limit.filter(|_| done.is_over())?;
-    let (kept, pinned) = (ByteSize(done.kept_bytes), ByteSize(done.pinned_bytes));
-    Some(if done.pinned_bytes > limit {
+    let pinned_bytes = done.pinned_bytes.unwrap_or(0);
+    let (kept, pinned) = (ByteSize(done.kept_bytes?), ByteSize(pinned_bytes));
+    Some(if pinned_bytes > limit {
         format!(
             "the cache has {kept}, more than `cache.max_cache_size_mb` allows ({}): {pinned} of it \
              are pinned; see `reprovm cache pins`, or allow more",

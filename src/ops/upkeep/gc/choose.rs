@@ -2,7 +2,7 @@
 
 use super::pins::Pinned;
 use super::survey::{Entry, Object, Objects};
-use super::{Reason, Rules, Stop};
+use super::{Reason, Rules, Step, Stop};
 use crate::base::FileError;
 use crate::cache::record::{Needs, Record, Records};
 use crate::store::DiskStore;
@@ -24,6 +24,10 @@ pub(super) struct Doomed {
 #[derive(Debug, Default)]
 pub(super) struct Choice {
     pub doomed: Vec<Doomed>,
+    /// It was to stop before all records were read: what an object is needed for is not known.
+    pub unread: bool,
+    /// It was to stop before all was chosen.
+    pub unfinished: bool,
     /// Records that could not be read: how many, and why the first of them.
     pub unreadable: usize,
     pub error: Option<FileError>,
@@ -39,21 +43,23 @@ pub(super) struct Looking<'a> {
 }
 
 impl Looking<'_> {
-    /// Which records go. Afterwards the objects know how many of the others name them.
-    /// None: it was to stop.
+    /// Which records go. Afterwards the objects know how many of the others name them. Where it
+    /// was to stop in the middle, those go of which it is known by then.
     pub(super) fn choose(
         &self,
         entries: &[Entry],
         objects: &mut Objects,
         stop: &Stop<'_>,
-    ) -> Option<Choice> {
+    ) -> Choice {
         let mut choice = Choice::default();
         let mut stay = Vec::new();
         for entry in entries {
-            if stop() {
-                return None;
-            }
-            let needs = self.records.needs(&entry.key);
+            choice.unread = choice.unread || stop(Step::Look);
+            // What is too old is so without a look into it.
+            let needs = match choice.unread {
+                true => Needs::Nothing,
+                false => self.records.needs(&entry.key),
+            };
             let unknown = matches!(needs, Needs::OfAnotherVersion | Needs::Unreadable(_));
             let entry = Entry { unknown, ..*entry };
             match self.alone(&entry, &needs, objects) {
@@ -68,9 +74,12 @@ impl Looking<'_> {
                 choice.error.get_or_insert(error);
             }
         }
-        choice.doomed.extend(self.to_size(stay, objects));
+        choice.unfinished = choice.unread;
+        if !choice.unread {
+            self.to_size(stay, objects, stop, &mut choice);
+        }
         choice.doomed.sort_unstable_by_key(|doomed| doomed.entry.key);
-        Some(choice)
+        choice
     }
 
     /// Why a record goes whatever else there is. One that stays is counted at its objects.
@@ -104,12 +113,17 @@ impl Looking<'_> {
 
     /// Of the records that may stay, those that were not used for longest, until what is left is
     /// small enough.
-    fn to_size(&self, stay: Vec<Entry>, objects: &mut Objects) -> Vec<Doomed> {
-        let Some(limit) = self.rules.limit else { return Vec::new() };
+    fn to_size(
+        &self,
+        mut stay: Vec<Entry>,
+        objects: &mut Objects,
+        stop: &Stop<'_>,
+        choice: &mut Choice,
+    ) {
+        let Some(limit) = self.rules.limit else { return };
         let held: u64 = stay.iter().map(|entry| entry.size).sum();
         let kept = objects.all.iter().filter(|object| self.fate(object, false).is_none());
         let mut total = held + kept.map(|object| object.size).sum::<u64>();
-        let mut stay = stay;
         stay.retain(|entry| {
             !self.pinned.may_hold(&entry.key) && !self.rules.is_protected(entry.time)
         });
@@ -119,13 +133,16 @@ impl Looking<'_> {
         let orphans = if may_go { self.orphans(objects) } else { 0 };
         total += orphans;
         if total <= limit {
-            return Vec::new();
+            return;
         }
         stay.sort_unstable_by_key(|entry| (entry.time, entry.key));
-        let mut doomed = Vec::new();
         for entry in stay {
             if total <= goal(limit) {
-                break;
+                return;
+            }
+            if stop(Step::Look) {
+                choice.unfinished = true;
+                return;
             }
             total = total.saturating_sub(entry.size);
             if entry.unknown {
@@ -134,9 +151,8 @@ impl Looking<'_> {
             } else if let Needs::Objects(record) = self.records.needs(&entry.key) {
                 total = total.saturating_sub(self.release(&record, objects));
             }
-            doomed.push(Doomed { entry, reason: Reason::Size });
+            choice.doomed.push(Doomed { entry, reason: Reason::Size });
         }
-        doomed
     }
 
     /// How many bytes stay only since it is not known whether a record names them.

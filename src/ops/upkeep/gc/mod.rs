@@ -19,7 +19,7 @@ use serde::{Serialize, Serializer};
 
 use self::choose::{Choice, Doomed, Looking};
 use self::pins::Pinned;
-use self::survey::{Leftover, Objects};
+use self::survey::{Entry, Leftover, Objects};
 use self::sweep::{Aside, Swept};
 use super::{patience, sentence};
 use crate::base::fs;
@@ -47,8 +47,16 @@ const GRACE: i64 = 3600 * SECOND;
 /// Where so many files cannot be removed, no other can.
 const MAX_PROBLEMS: usize = 20;
 
+/// What is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It is found out what goes.
+    Look,
+    Remove,
+}
+
 /// Whether to stop in the middle.
-type Stop<'a> = dyn Fn() -> bool + 'a;
+type Stop<'a> = dyn Fn(Step) -> bool + 'a;
 
 /// Why something goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -185,7 +193,7 @@ pub fn collect_garbage(
     // Who only looks changes nothing, not even by a file for the lock.
     let patience = patience(config);
     let _lock = if dry_run { None } else { Some(lock::alone(&home, patience, busy)?) };
-    Ok(collect(&home, &Rules::new(&config.cache, &home), dry_run, &|| false))
+    Ok(collect(&home, &Rules::new(&config.cache, &home), dry_run, &|_| false))
 }
 
 /// The collection itself; the lock is held.
@@ -201,10 +209,9 @@ fn collect(home: &Home, rules: &Rules, dry_run: bool, stop: &Stop<'_>) -> Garbag
         collector.aside.finish();
     }
     let mut done = collector.done;
-    if !dry_run
-        && !done.totals.unfinished
-        && let Err(error) = size::write(home, done.totals.kept_bytes)
-    {
+    let counted = done.totals.kept_bytes.filter(|_| !done.totals.unfinished);
+    // Also where it is not known: the next run is not to try the same at once.
+    if !dry_run && let Err(error) = size::write(home, counted) {
         done.problems.push(sentence(&error));
     }
     done
@@ -233,22 +240,38 @@ impl Collector<'_> {
         let (records, store) = (Records::new(home), DiskStore::new(home));
         let pinned = Pinned::of(home)?;
         let looking = Looking { rules, records: &records, store: &store, pinned: &pinned };
-        let Some(choice) = looking.choose(&entries, &mut objects, self.stop) else {
-            return self.stopped();
-        };
+        self.count(&entries, &objects);
+        let choice = looking.choose(&entries, &mut objects, self.stop);
+        self.done.totals.unfinished |= choice.unfinished;
         self.tell_unknown(&choice, &pinned, objects.unknown);
-        let totals = &mut self.done.totals;
-        let sizes = objects.all.iter().map(|object| object.size);
-        totals.kept_bytes = entries.iter().map(|entry| entry.size).chain(sizes).sum();
-        totals.kept_files = entries.len() + objects.all.len();
-        let is_pinned = |entry: &&survey::Entry| pinned.keys.contains(&entry.key);
-        let records_of = entries.iter().filter(is_pinned).map(|entry| entry.size).sum::<u64>();
-        let objects_of = objects.all.iter().filter(|object| object.pinned);
-        totals.pinned_bytes = records_of + objects_of.map(|object| object.size).sum::<u64>();
-        if self.records(&choice.doomed, &records, &mut objects) {
+        self.count_pinned(&choice, &pinned, &entries, &objects);
+        let known = self.records(&choice.doomed, &records, &mut objects);
+        if known && !choice.unread {
             self.objects(&looking, &objects);
         }
         self.leftovers(rules)
+    }
+
+    /// What is there before anything goes.
+    fn count(&mut self, entries: &[Entry], objects: &Objects) {
+        let sizes = objects.all.iter().map(|object| object.size);
+        let bytes = entries.iter().map(|entry| entry.size).chain(sizes).sum();
+        self.done.totals.kept_bytes = Some(bytes);
+        self.done.totals.kept_files = Some(entries.len() + objects.all.len());
+    }
+
+    fn count_pinned(
+        &mut self,
+        choice: &Choice,
+        pinned: &Pinned,
+        entries: &[Entry],
+        objects: &Objects,
+    ) {
+        let records = entries.iter().filter(|entry| pinned.keys.contains(&entry.key));
+        let objects = objects.all.iter().filter(|object| object.pinned);
+        let sizes = objects.map(|object| object.size);
+        let bytes = records.map(|entry| entry.size).chain(sizes).sum();
+        self.done.totals.pinned_bytes = (!choice.unread).then_some(bytes);
     }
 
     /// Says what stays since something could not be read.
@@ -277,18 +300,20 @@ impl Collector<'_> {
 
     /// Whether to leave the rest as it is.
     fn is_stopped(&mut self) -> bool {
-        let stopped = (self.stop)() || self.done.problems.len() >= MAX_PROBLEMS;
+        let stopped = (self.stop)(Step::Remove) || self.done.problems.len() >= MAX_PROBLEMS;
         self.done.totals.unfinished |= stopped;
         stopped
     }
 
     /// Records first, so that at no time one names an object that is gone. Whether the objects may
-    /// follow: not where it is not known any more what a record names that stays.
+    /// follow: not where it is not known any more what the records name that stay.
     fn records(&mut self, doomed: &[Doomed], records: &Records, objects: &mut Objects) -> bool {
         let mut known = true;
         for Doomed { entry, reason } in doomed {
-            let path = records.path(&entry.key);
-            if self.is_stopped() || !self.remove(&path, entry.time) {
+            if self.is_stopped() {
+                return false;
+            }
+            if !self.remove(&records.path(&entry.key), entry.time) {
                 // It needs its objects still.
                 match records.needs(&entry.key) {
                     Needs::Objects(record) => objects.change(&record, |object| object.refs += 1),
@@ -323,6 +348,9 @@ impl Collector<'_> {
 
     /// What is neither a record nor an object.
     fn leftovers(&mut self, rules: &Rules) -> Result<(), FileError> {
+        if self.is_stopped() {
+            return Ok(());
+        }
         let mut all = Vec::new();
         let mut add = |found: Vec<Leftover>, reason| {
             all.extend(found.into_iter().map(|left| (left, reason)));
@@ -383,8 +411,8 @@ impl Collector<'_> {
         let totals = &mut self.done.totals;
         totals.bytes += bytes;
         if what != What::Leftover {
-            totals.kept_bytes = totals.kept_bytes.saturating_sub(bytes);
-            totals.kept_files = totals.kept_files.saturating_sub(1);
+            totals.kept_bytes = totals.kept_bytes.map(|kept| kept.saturating_sub(bytes));
+            totals.kept_files = totals.kept_files.map(|kept| kept.saturating_sub(1));
         }
         self.done.removed.push(Gone { what, name, reason, bytes, time_ns });
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::clean::is_unique;
 use super::super::walk;
-use super::Stop;
+use super::{Step, Stop};
 use crate::base::{Digest, FileError};
 use crate::cache::record::Record;
 use crate::home::{self, Home};
@@ -145,7 +145,7 @@ fn each(
     mut take: impl FnMut(&str, &str, &Metadata),
 ) -> Result<bool, FileError> {
     for shelf in walk::shelves(folder)?.iter().filter(|shelf| shelf.is_ours()) {
-        if stop() {
+        if stop(Step::Look) {
             return Ok(false);
         }
         let digits = shelf.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

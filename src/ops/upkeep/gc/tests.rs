@@ -69,7 +69,7 @@ impl Cache {
     }
 
     fn collect(&self, rules: &Rules) -> Garbage {
-        let done = collect(&self.home, rules, false, &|| false);
+        let done = collect(&self.home, rules, false, &|_| false);
         assert!(done.problems.is_empty(), "{:?}", done.problems);
         done
     }
@@ -196,7 +196,7 @@ fn what_is_younger_than_the_oldest_run_at_work_stays() {
     drop(user);
     let done = cache.collect(&cache.rules(Some(1), 10));
     assert_eq!((done.totals.records, done.totals.objects), (1, 1));
-    assert_eq!((done.totals.kept_bytes, done.totals.kept_files), (0, 0));
+    assert_eq!((done.totals.kept_bytes, done.totals.kept_files), (Some(0), Some(0)));
 }
 
 /// The file of the lock is not there before the first collection.
@@ -253,7 +253,7 @@ fn while_a_record_cannot_be_read_no_orphan_goes() {
     }
     let rules = cache.rules(None, 10);
     let unreadable = Unreadable::new(&cache.records.path(&key));
-    let done = collect(&cache.home, &rules, false, &|| false);
+    let done = collect(&cache.home, &rules, false, &|_| false);
     assert_eq!((done.totals.files(), done.problems.len()), (0, 1), "{:?}", done.problems);
     assert!(done.problems[0].contains("what no record names stays"), "{:?}", done.problems);
     drop(unreadable);
@@ -310,7 +310,7 @@ fn while_a_pin_cannot_be_read_no_record_goes_that_may_be_pinned() {
     fs::write_atomic(&pin, format!("p\nm\nt\n{}\n", key.hex()).as_bytes()).expect("room for it");
     let unreadable = Unreadable::new(&pin);
     for limit in [None, Some(1)] {
-        let done = collect(&cache.home, &cache.rules(limit, 10), false, &|| false);
+        let done = collect(&cache.home, &cache.rules(limit, 10), false, &|_| false);
         assert_eq!((done.totals.files(), done.problems.len()), (0, 1), "{:?}", done.problems);
         assert!(done.problems[0].contains("may be pinned"), "{:?}", done.problems);
     }
@@ -332,7 +332,7 @@ fn one_that_is_stopped_leaves_nothing_wrong() {
     let rules = cache.rules(None, 10);
     for after in 0.. {
         let asked = std::cell::Cell::new(0);
-        let stop = || {
+        let stop = |_| {
             asked.set(asked.get() + 1);
             asked.get() > after
         };
@@ -345,4 +345,77 @@ fn one_that_is_stopped_leaves_nothing_wrong() {
     }
     assert!(cache.records.keys().expect("the keys").is_empty());
     assert_eq!(std::fs::read_dir(cache.home.store_tmp()).expect("the folder").count(), 0);
+}
+
+/// There is time for so many questions whether to stop while it is found out what goes.
+fn collect_after(cache: &Cache, rules: &Rules, questions: usize) -> Garbage {
+    let asked = std::cell::Cell::new(0);
+    let stop = |step| {
+        asked.set(asked.get() + usize::from(step == Step::Look));
+        step == Step::Look && asked.get() > questions
+    };
+    let done = collect(&cache.home, rules, false, &stop);
+    assert!(done.problems.is_empty(), "{:?}", done.problems);
+    cache.assert_no_record_dangles();
+    done
+}
+
+/// Eight records of this age, each with an object of its own.
+fn eight(hours: u64) -> Cache {
+    let cache = Cache::new();
+    for number in 0..8 {
+        let bytes = [number; 1000];
+        age(&cache.store.path(&cache.put(&bytes)), hours);
+        age(&cache.records.path(&cache.record(&format!("c {number}"), &bytes)), hours);
+    }
+    cache
+}
+
+#[test]
+fn a_cache_for_which_there_is_no_time_becomes_smaller_all_the_same() {
+    let shelves = |cache: &Cache| {
+        let count = |folder: PathBuf| fs::names(&folder).expect("the folder").len();
+        count(cache.home.objects()) + count(cache.home.records())
+    };
+    // No record was read, and none must be to be too old.
+    let cache = eight(100);
+    let done = collect_after(&cache, &cache.rules(None, 10), shelves(&cache));
+    assert_eq!((done.totals.records, done.totals.objects), (8, 0));
+    assert!(done.totals.unfinished && done.totals.pinned_bytes.is_none());
+    let done = cache.collect(&cache.rules(None, 10));
+    assert_eq!((done.totals.objects, done.totals.kept_bytes), (8, Some(0)));
+    // Of too much, what was chosen so far goes with its objects.
+    let cache = eight(100);
+    let done = collect_after(&cache, &cache.rules(Some(1), 1000), shelves(&cache) + 8 + 3);
+    assert_eq!((done.totals.records, done.totals.objects), (3, 3));
+    assert!(done.totals.unfinished && done.totals.is_over());
+}
+
+/// The next run would have no more time.
+#[test]
+fn what_there_was_no_time_to_count_is_not_told_and_holds_the_next_one_off() {
+    let cache = eight(100);
+    for questions in 0..3 {
+        let done = collect_after(&cache, &cache.rules(Some(1), 10), questions);
+        let Collected { kept_bytes, kept_files, pinned_bytes, .. } = done.totals;
+        assert_eq!((kept_bytes, kept_files, pinned_bytes), (None, None, None));
+        let guess = size::read(&cache.home).expect("a note");
+        assert_eq!(guess.counted, None);
+        let settings = Cache::settings(10);
+        assert!(collect_after_run(&cache.home, &settings, 1, &|| false).is_none());
+    }
+    assert_eq!(cache.records.keys().expect("the keys").len(), 8);
+}
+
+#[test]
+fn what_went_is_told_also_where_something_could_not_go() {
+    let cache = eight(100);
+    let key = cache.records.keys().expect("the keys")[0];
+    age(&cache.records.path(&key), 1);
+    let _unreadable = Unreadable::new(&cache.records.path(&key));
+    let ran = collect_after_run(&cache.home, &Cache::settings(10), 1, &|| false);
+    let done = ran.expect("something went");
+    assert_eq!((done.records, done.objects), (7, 7));
+    let kept = done.kept_bytes.filter(|kept| *kept > 0).expect("it was counted");
+    assert_eq!(size::read(&cache.home).and_then(|guess| guess.counted), Some(kept));
 }
