@@ -36,6 +36,7 @@ pub(in crate::ops) use auto::{collect_after_run, note_new_cache};
 pub(in crate::ops) use lock::hold_off_gc;
 pub(in crate::ops) use pins::follow_pins;
 pub use pins::{Pin, pins, unpin};
+pub(super) use sweep::is_going;
 
 const SECOND: i64 = 1_000_000_000;
 /// What the clock of a file system may be behind ours, or coarser.
