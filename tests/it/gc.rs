@@ -196,6 +196,10 @@ fn orphans_leftovers_and_what_was_damaged_go_when_they_are_old() {
     lay(&project, "cas/tmp/12-3", 2);
     lay(&project, "cas/tmp/12-4", 0);
     gone.push("stale leftover .reprovm/cas/tmp/12-3".into());
+    for (left, hours) in [("lock", 9), ("12-3", 2), ("12-4", 0), ("mine", 9)] {
+        lay(&project, &format!("cas/recompress/{left}"), hours);
+    }
+    gone.push("stale leftover .reprovm/cas/recompress/12-3".into());
     lay(&project, "cas/damaged/abc.12-3", 169);
     lay(&project, "cas/damaged/abc.12-4", 100);
     gone.push("damaged leftover .reprovm/cas/damaged/abc.12-3".into());

@@ -2,12 +2,12 @@
 //!
 //! Only what has a name that we give goes; links are removed and never followed.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::gc::is_going;
+use super::recompress::at_rest;
 use super::sentence;
 use super::walk::{self, Names, PROBE};
 use crate::base::{FileError, fs};
@@ -64,10 +64,7 @@ pub fn clean_cache(
     }
     remains += broom.folder(&[&cas, &home.going()], |name| is_going(&home, name));
     remains += broom.folder(&[&home.records()], |name| name.starts_with(PROBE));
-    // Unless somebody is at work there.
-    if let Ok(lock) = File::open(home.recompress_lock())
-        && lock.try_lock().is_ok()
-    {
+    if let Some(_lock) = at_rest(&home) {
         remains += broom.folder(&[&cas, &home.recompress()], is_unique);
     }
     broom.done.remains = remains;

@@ -100,6 +100,11 @@ fn lock(home: &Home, patience: Duration) -> Result<File, Error> {
     Ok(file)
 }
 
+/// Nobody changes forms while the file lives. None where somebody does so, or nobody ever did.
+pub(super) fn at_rest(home: &Home) -> Option<File> {
+    File::open(home.recompress_lock()).ok().filter(|lock| lock.try_lock().is_ok())
+}
+
 struct Work {
     objects: PathBuf,
     /// Where new forms are made; none: nothing is written.

@@ -21,6 +21,7 @@ use self::choose::{Choice, Doomed, Looking};
 use self::pins::Pinned;
 use self::survey::{Entry, Leftover, Objects};
 use self::sweep::{Aside, Swept};
+use super::recompress::at_rest;
 use super::{patience, sentence};
 use crate::base::fs;
 use crate::base::text::{count, shown};
@@ -357,6 +358,10 @@ impl Collector<'_> {
             all.extend(found.into_iter().map(|left| (left, reason)));
         };
         let mut stale = survey::unique(&self.home.store_tmp())?;
+        let at_rest = at_rest(self.home);
+        if at_rest.is_some() {
+            stale.extend(survey::unique(&self.home.recompress())?);
+        }
         stale.retain(|left| rules.is_past_grace(left.time));
         add(stale, Reason::Stale);
         let mut damaged = survey::unique(&self.home.damaged())?;
@@ -431,6 +436,7 @@ fn linked_folder(home: &Home) -> Option<PathBuf> {
         home.leases(),
         home.users(),
         home.going(),
+        home.recompress(),
     ];
     folders.into_iter().find(|folder| folder.is_symlink())
 }

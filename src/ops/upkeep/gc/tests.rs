@@ -419,3 +419,19 @@ fn what_went_is_told_also_where_something_could_not_go() {
     let kept = done.kept_bytes.filter(|kept| *kept > 0).expect("it was counted");
     assert_eq!(size::read(&cache.home).and_then(|guess| guess.counted), Some(kept));
 }
+
+/// What it has in the making may be older than any grace: it is a large object.
+#[test]
+fn what_recompress_has_in_the_making_goes_only_where_it_is_not_at_work() {
+    let cache = Cache::new();
+    fs::create_private_dir(&cache.home.recompress()).expect("a folder");
+    let lock = fs::open_append(&cache.home.recompress_lock()).expect("a file");
+    lock.try_lock().expect("nobody else");
+    let making = cache.home.recompress().join(fs::unique_name());
+    fs::create_new(&making).expect("a file");
+    age(&making, 2);
+    assert_eq!(cache.collect(&cache.rules(None, 10)).totals.files(), 0);
+    drop(lock);
+    assert_eq!(cache.collect(&cache.rules(None, 10)).totals.remains, 1);
+    assert!(!making.exists() && cache.home.recompress_lock().exists());
+}
