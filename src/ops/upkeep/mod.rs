@@ -14,7 +14,7 @@ mod walk;
 
 pub use clean::{Cleaned, clean_cache};
 pub use gc::{Garbage, Gone, Name, Pin, Reason, What, collect_garbage, pins, unpin};
-pub(super) use gc::{collect_after_run, follow_pins, hold_off_gc, note_new_cache};
+pub(super) use gc::{collect_after_run, follow_pins, hold_off_gc, note_added, note_new_cache};
 pub use health::{Check, Checks, Health, Status, health};
 pub use recompress::{Recompressed, recompress};
 pub(super) use stats::count;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::gc::note_added;
 use super::patience;
 use super::walk::{self, Item, Names};
 use crate::base::fs::Context as _;
@@ -65,6 +66,9 @@ pub fn recompress(config: &Config, packing: Packing, dry_run: bool) -> Result<Re
     let mut all = done.reduce(Part::default, Part::join);
     all.damaged.sort_unstable();
     all.problems.sort_unstable();
+    if !dry_run {
+        note_added(&home, all.after.saturating_sub(all.before));
+    }
     Ok(Recompressed {
         form: packing.form(),
         level: packing.level(),

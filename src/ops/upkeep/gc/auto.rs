@@ -28,6 +28,14 @@ pub(in crate::ops) fn note_new_cache(home: &Home) {
     tell(size::write(home, Some(0)));
 }
 
+/// Notes what was added by somebody who does not collect: the next run that stores something does,
+/// where that is too much.
+pub(in crate::ops) fn note_added(home: &Home, bytes: u64) {
+    if bytes > 0 {
+        tell(size::add(home, bytes));
+    }
+}
+
 /// Notes what a run has added, and collects where that is due. None: it was not, or somebody else
 /// is at it. `interrupted` says whether the run is to end now.
 pub(in crate::ops) fn collect_after_run(
@@ -39,7 +47,7 @@ pub(in crate::ops) fn collect_after_run(
     if added_bytes == 0 {
         return None;
     }
-    tell(size::add(home, added_bytes));
+    note_added(home, added_bytes);
     let rules = Rules::new(settings, home);
     if interrupted() {
         return None;

@@ -33,7 +33,7 @@ use crate::home::Home;
 use crate::ops::types::Error;
 use crate::store::{self, DiskStore};
 
-pub(in crate::ops) use auto::{collect_after_run, note_new_cache};
+pub(in crate::ops) use auto::{collect_after_run, note_added, note_new_cache};
 pub(in crate::ops) use lock::hold_off_gc;
 pub(in crate::ops) use pins::follow_pins;
 pub use pins::{Pin, pins, unpin};
