@@ -25,7 +25,10 @@ pub(in crate::cli) fn run(flags: &Flags, call: &Call) -> Result<u8, Failure> {
     for note in &done.notes {
         call.screen.warning(note);
     }
-    if let Some(problem) = words::not_collected(&done.totals).filter(|_| !done.dry_run) {
+    if done.totals.unfinished {
+        // It has all the time that it needs: only what is told above can have ended it.
+        call.screen.warning("the cache is collected only in part");
+    } else if let Some(problem) = words::not_collected(&done.totals).filter(|_| !done.dry_run) {
         call.screen.warning(&problem);
     }
     Ok(if done.problems.is_empty() { Code::Success } else { Code::FileIo } as u8)
