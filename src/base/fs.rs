@@ -86,6 +86,15 @@ pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Whether such an error of [`read_regular`] says that no file of that kind is there, and not that
+/// it could not be read.
+pub fn is_no_file(error: &io::Error) -> bool {
+    match error.raw_os_error() {
+        Some(code) => [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::ENXIO].contains(&code),
+        None => true,
+    }
+}
+
 /// The names in a folder, sorted; names that are no UTF-8, which none of ours is, are passed over.
 /// A folder that is not there holds none.
 pub fn names(folder: &Path) -> Result<Vec<String>, FileError> {

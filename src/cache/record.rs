@@ -162,6 +162,18 @@ pub enum Found {
     },
 }
 
+/// What is known of the objects that a record needs.
+#[derive(Debug)]
+pub enum Needs {
+    Objects(Box<Record>),
+    /// No record is there, or one that nobody can ever use: it is damaged.
+    Nothing,
+    /// Another version of the program can read it.
+    OfAnotherVersion,
+    /// It cannot be read now.
+    Unreadable(FileError),
+}
+
 impl Records {
     pub fn new(home: &Home) -> Self {
         Self {
@@ -207,6 +219,19 @@ impl Records {
             fs::read_regular(&self.path(key), MAX_BYTES).map_err(|error| error.to_string())?;
         let record = Record::parse(&bytes, key)?;
         Ok((bytes, record))
+    }
+
+    /// What lies under a key for whoever would remove what nobody needs: what is not known is told
+    /// from what is not there.
+    pub fn needs(&self, key: &Digest) -> Needs {
+        let path = self.path(key);
+        match fs::read_regular(&path, MAX_BYTES) {
+            Ok(bytes) if is_of_another_version(&bytes) => Needs::OfAnotherVersion,
+            Ok(bytes) => Record::parse(&bytes, key)
+                .map_or(Needs::Nothing, |record| Needs::Objects(Box::new(record))),
+            Err(error) if fs::is_no_file(&error) => Needs::Nothing,
+            Err(error) => Needs::Unreadable(FileError::new("read", &path, error)),
+        }
     }
 
     /// Looks under a key. What is damaged is set aside unless one may only `look`.

@@ -14,6 +14,7 @@ use super::args::{BackupVerb, Flags, Format};
 use super::{Call, Code, Failure, diagnostics};
 use crate::base::ByteSize;
 use crate::base::text::shown;
+use crate::observe::words;
 use crate::ops::backup::{BackupName, Backups, Created, How, Listed, Progress, Removed, Verified};
 
 /// Under this name the program takes the verbs about backups directly.
@@ -42,7 +43,8 @@ pub(super) fn run(verb: &BackupVerb, flags: &Flags, call: &Call) -> Result<u8, F
     let text = match verb {
         BackupVerb::Create { name, incremental } => {
             let how = if *incremental { How::Incremental } else { How::Full };
-            let made = backups.create(&parse(name)?, how, &mut told)?;
+            let busy = || call.screen.error(words::GC_BUSY);
+            let made = backups.create(&parse(name)?, how, &mut told, busy)?;
             if made.left_out > 0 {
                 let left_out = records(made.left_out);
                 call.screen.warning(&format!("{left_out} not whole, and left out of the backup"));

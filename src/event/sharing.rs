@@ -24,11 +24,11 @@ pub struct Collected {
     pub remains: usize,
     /// Of all that went.
     pub bytes: u64,
-    /// What is left.
-    pub kept_bytes: u64,
-    pub kept_files: usize,
+    /// What is left; none where that is not known, since there was no time to count it.
+    pub kept_bytes: Option<u64>,
+    pub kept_files: Option<usize>,
     /// Of what is left: records that are pinned, with their objects.
-    pub pinned_bytes: u64,
+    pub pinned_bytes: Option<u64>,
     /// The most that there may be.
     pub limit: Option<u64>,
     /// Its time was up, or the run was to stop, before all was done.
@@ -37,7 +37,7 @@ pub struct Collected {
 
 impl Collected {
     pub fn is_over(&self) -> bool {
-        self.limit.is_some_and(|limit| self.kept_bytes > limit)
+        self.limit.is_some_and(|limit| self.kept_bytes.is_some_and(|kept| kept > limit))
     }
 
     /// How many files went.

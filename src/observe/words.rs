@@ -12,7 +12,7 @@ use crate::event::{
 };
 
 pub use limits::{held, in_force, jobserver_unused, limit};
-pub use sharing::{collected, lease_holder, not_collected, waits};
+pub use sharing::{GC_BUSY, collected, lease_holder, not_collected, waits};
 
 /// Longer values of variables are left out of a task's line.
 const MAX_VALUE: usize = 40;

@@ -100,12 +100,12 @@ impl DiskStore {
     /// Whether the object need not be stored, for a record that will be written: from here on it
     /// counts as new, so that whoever collects garbage leaves it alone. Where nothing was ever
     /// compressed, and is not now, only the bare form is looked for: this is asked before all that
-    /// is stored.
+    /// is stored. An object that is just changing its form may be stored once more.
     pub fn keep(&self, digest: &Digest, length: u64) -> bool {
         let may_be_packed = self.packing.form() != Form::Bare
             || *self.is_marked.get_or_init(|| self.mark.symlink_metadata().is_ok());
         let found = match may_be_packed {
-            true => self.find(digest, length).map(|(_, path)| path),
+            true => form::glance(&self.path(digest), length).map(|(_, path)| path),
             false => Some(self.path(digest)).filter(|path| form::seems(Form::Bare, path, length)),
         };
         // One of another user cannot be touched; it is there all the same.
@@ -124,8 +124,8 @@ impl DiskStore {
 
     /// Keeps the bytes.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest, FileError> {
-        let digest = Digest::of(bytes);
-        if self.keep(&digest, bytes.len() as u64) {
+        let (digest, length) = (Digest::of(bytes), bytes.len() as u64);
+        if self.keep(&digest, length) {
             return Ok(digest);
         }
         let packed = self.packing.pack(bytes);
@@ -136,7 +136,7 @@ impl DiskStore {
         let tmp = self.tmp.join(fs::unique_name());
         let mut file = fs::create_new(&tmp)?;
         let written = file.write_all(bytes).at("write", &tmp);
-        self.place(&file, &tmp, form, written.map(|()| digest))
+        self.place(&file, &tmp, form, written.map(|()| (digest, length))).map(|()| digest)
     }
 
     /// Keeps what `file` holds from here on; its digest and length.
@@ -168,7 +168,7 @@ impl DiskStore {
             fs::remove_file(&tmp)?;
             return Ok((digest, total));
         }
-        self.place(&out, &tmp, Form::Bare, Ok(digest)).map(|digest| (digest, total))
+        self.place(&out, &tmp, Form::Bare, Ok((digest, total))).map(|()| (digest, total))
     }
 
     /// Keeps what a large file holds in the form of the settings. It is hashed first: to compress
@@ -184,8 +184,8 @@ impl DiskStore {
         let packed = self.pack_file(file, &digest, total)?;
         file.seek(SeekFrom::Start(start)).at("read", path)?;
         let Some((out, tmp)) = packed else { return Ok(None) };
-        let placed = self.place(&out, &tmp, self.packing.form(), Ok(digest));
-        placed.map(|digest| Some((digest, total)))
+        let placed = self.place(&out, &tmp, self.packing.form(), Ok((digest, total)));
+        placed.map(|()| Some((digest, total)))
     }
 
     /// Compresses so many bytes from here on to a file in the making; none where it is not worth
@@ -213,9 +213,10 @@ impl DiskStore {
     }
 
     /// Whether a file of that name is there, and can be the object by its length. Its bytes are
-    /// verified when it is read.
+    /// verified when it is read. As [`find`](Self::find), also while its form is changed: a task is
+    /// run again where the answer is no.
     pub fn has(&self, digest: &Digest, length: u64) -> bool {
-        form::seems_there(&self.path(digest), length)
+        self.find(digest, length).is_some()
     }
 
     /// The form in which the object seems to be there, and where. Finds it also while its form is
@@ -258,30 +259,31 @@ impl DiskStore {
         FetchError::Damaged { digest: *digest, path, problem }
     }
 
-    /// Gives a finished file its name.
+    /// Gives a finished file its name: that of an object of this length.
     pub(super) fn place(
         &self,
         file: &File,
         tmp: &Path,
         form: Form,
-        written: Result<Digest, FileError>,
-    ) -> Result<Digest, FileError> {
-        let placed = written.and_then(|digest| {
+        written: Result<(Digest, u64), FileError>,
+    ) -> Result<(), FileError> {
+        let placed = written.and_then(|(digest, length)| {
             file.set_permissions(std::fs::Permissions::from_mode(0o444)).at("protect", tmp)?;
             let bare = self.path(&digest);
             if form != Form::Bare {
                 self.expect_compressed();
             }
             rename_into(tmp, &form.at(&bare))?;
-            // What lies where one looks first cannot be the object: it would have been found.
+            // What lies where one looks first and cannot be the object would hide it. What can be
+            // has just been put there by another run.
             for earlier in Form::ALL.into_iter().filter(|earlier| *earlier < form) {
                 let path = earlier.at(&bare);
-                if path.symlink_metadata().is_ok() {
+                if path.symlink_metadata().is_ok() && !form::seems(earlier, &path, length) {
                     put_aside(&path, &self.damaged);
                 }
             }
             self.added.note(file.metadata().map_or(0, |meta| meta.len()));
-            Ok(digest)
+            Ok(())
         });
         if placed.is_err() {
             let _ = fs::remove_file(tmp);

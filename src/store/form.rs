@@ -91,19 +91,30 @@ pub(super) fn first<T>(
     Form::of_length(length)[1..].iter().find_map(|form| look(*form, &form.at(bare)))
 }
 
-/// The form and the place in which an object of `length` seems to lie below this place. Looks
-/// twice, since `cache recompress` may put it where one had looked and take it from where one had
-/// not.
-pub fn locate(bare: &Path, length: u64) -> Option<(Form, PathBuf)> {
-    let look =
-        |form: Form, path: &Path| seems(form, path, length).then(|| (form, path.to_path_buf()));
-    first(bare, length, look).or_else(|| first(bare, length, look))
+/// The same with a second look, since `cache recompress` may put an object where one had looked and
+/// take it from where one had not.
+pub(super) fn first_of_two<T>(
+    bare: &Path,
+    length: u64,
+    mut look: impl FnMut(Form, &Path) -> Option<T>,
+) -> Option<T> {
+    first(bare, length, &mut look).or_else(|| first(bare, length, look))
 }
 
-/// The same for who has no use for the place, and for whom an object that is just changing its
-/// form may as well not be there.
-pub(super) fn seems_there(bare: &Path, length: u64) -> bool {
-    first(bare, length, |form, path| seems(form, path, length).then_some(())).is_some()
+/// The form and the place in which an object of `length` seems to lie below this place, also while
+/// its form is changed.
+pub fn locate(bare: &Path, length: u64) -> Option<(Form, PathBuf)> {
+    first_of_two(bare, length, |form, path| seen(form, path, length))
+}
+
+/// The same for whom an object that is just changing its form may as well not be there: it costs
+/// half as much where nothing is there.
+pub(super) fn glance(bare: &Path, length: u64) -> Option<(Form, PathBuf)> {
+    first(bare, length, |form, path| seen(form, path, length))
+}
+
+fn seen(form: Form, path: &Path, length: u64) -> Option<(Form, PathBuf)> {
+    seems(form, path, length).then(|| (form, path.to_path_buf()))
 }
 
 /// Whether a file lies there that can be an object of this length in this form.
@@ -121,6 +132,18 @@ pub(super) fn present(bare: &Path) -> Vec<(Form, PathBuf)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// It was looked for bare, then it became bare, then it was looked for where it had been.
+    #[test]
+    fn an_object_that_changes_its_form_between_two_looks_is_found() {
+        let bare = Path::new("x");
+        let mut asked = 0;
+        let found = first_of_two(bare, LEAST, |form, _| {
+            asked += 1;
+            (asked > 1 && form == Form::Bare).then_some(form)
+        });
+        assert_eq!((found, asked), (Some(Form::Bare), Form::ALL.len() + 1));
+    }
 
     #[test]
     fn a_name_tells_digest_and_form_and_nothing_else_is_a_name() {

@@ -75,7 +75,7 @@ impl Incoming {
             Some((file, tmp)) => (file, tmp, self.store.packing.form()),
             None => (&self.file, &self.tmp, Form::Bare),
         };
-        self.store.place(file, tmp, form, Ok(self.digest))?;
+        self.store.place(file, tmp, form, Ok((self.digest, self.size)))?;
         Ok(())
     }
 

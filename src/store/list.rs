@@ -6,14 +6,14 @@ use super::form::Form;
 use crate::base::Digest;
 use crate::base::fs::{self, FileError};
 
-/// A file that is an object by its name. An object may lie there in two forms, when something that
+/// What is an object by its name, whatever it is. An object may lie there in two forms, when something that
 /// changes it was interrupted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     pub digest: Digest,
     pub form: Form,
     pub path: PathBuf,
-    /// How many bytes the file has.
+    /// How many bytes the file, or the link, has.
     pub stored: u64,
 }
 
@@ -25,8 +25,8 @@ impl Stored {
 }
 
 /// Calls `take` for each object in `folder`, in the order of their digests, the forms of one
-/// behind each other. What goes away meanwhile is left out; links and names of other forms are
-/// passed over.
+/// behind each other. What goes away meanwhile is left out, and names of other forms are passed
+/// over; a link or a folder with the name of an object is taken for one, and not followed.
 pub fn stored(folder: &Path, mut take: impl FnMut(Stored)) -> Result<(), FileError> {
     for digits in fs::names(folder)? {
         let shelf = folder.join(&digits);

@@ -53,15 +53,13 @@ pub(super) struct Opened {
     pub(super) stored: u64,
 }
 
-/// Opens the first form that is there. The second look is for `cache recompress`, which may put
-/// the object where one had looked and take it from where one had not.
+/// Opens the first form that is there, also while the form is changed.
 pub(super) fn open_object(bare: &Path, length: u64) -> Result<Opened, Flaw> {
     let look = |form: Form, path: &Path| match Opened::open(form, path) {
         Err(Flaw::Missing) => None,
         other => Some(other),
     };
-    let found = form::first(bare, length, look).or_else(|| form::first(bare, length, look));
-    let opened = found.unwrap_or(Err(Flaw::Missing))?;
+    let opened = form::first_of_two(bare, length, look).unwrap_or(Err(Flaw::Missing))?;
     if opened.form == Form::Bare && opened.stored != length {
         let problem = format!("it has {} bytes instead of {length}", opened.stored);
         return Err(Flaw::Damaged { path: opened.path, problem });
@@ -90,6 +88,24 @@ impl Opened {
             return Err(damaged(format!("it is {}", sig.kind().noun())));
         }
         Ok(Self { form, path: path.to_path_buf(), file, stored: sig.size })
+    }
+
+    /// The same file once more, at the same place in it.
+    pub(super) fn again(&self) -> Result<Self, Flaw> {
+        let file = self.file.try_clone().at("open", &self.path).map_err(Flaw::Unreadable)?;
+        Ok(Self { file, path: self.path.clone(), ..*self })
+    }
+
+    pub(super) fn damaged(&self, problem: String) -> Flaw {
+        Flaw::Damaged { path: self.path.clone(), problem }
+    }
+
+    /// What an error says of it when it was copied.
+    pub(super) fn flaw(&self, error: CopyError) -> Flaw {
+        match error {
+            CopyError::Read(error) => self.damaged(error.to_string()),
+            CopyError::Write(error) => Flaw::Write(error),
+        }
     }
 
     /// Writes all of it to `out`, at most `length` bytes, and how many that were.
@@ -147,6 +163,18 @@ impl CopyError {
             Self::Read(error) => FileError::new("read", from, error),
             Self::Write(error) => FileError::new("write", to, error),
         }
+    }
+}
+
+/// Copies all bytes, whatever they are.
+pub(super) fn copy_as_it_is(from: &mut impl Read, to: &mut impl Write) -> Result<(), CopyError> {
+    let mut piece = vec![0; CHUNK];
+    loop {
+        let count = read_some(from, &mut piece).map_err(CopyError::Read)?;
+        if count == 0 {
+            return Ok(());
+        }
+        to.write_all(&piece[..count])?;
     }
 }
 

@@ -9,9 +9,9 @@ use super::disk::{DiskStore, rename_into};
 use super::form::{self, Form};
 use super::inspect::{Inspected, inspect};
 use super::pack::{Counting, Packing, is_enough};
-use super::read::{Flaw, Opened, open_object};
-use crate::base::Digest;
+use super::read::{CopyError, Flaw, Opened, copy_as_it_is, open_object};
 use crate::base::fs;
+use crate::base::{Digest, FileError};
 
 /// Copies an object from below `bare` to the new file `tmp`, in the form that is asked for where
 /// that is worth it; the form that it has there. What is left in `tmp` is worth nothing unless
@@ -37,9 +37,9 @@ pub fn open_bare(
     let source = open_object(&store.path(digest), length)?;
     let mut file = match source.form {
         Form::Bare => {
-            let file = source.file.try_clone()?;
+            let again = source.again()?;
             source.copy(digest, length, &mut io::sink())?;
-            file
+            again.file
         }
         _ => {
             let mut file = fs::unnamed(tmp).map_err(|error| Flaw::Write(error.source))?;
@@ -77,23 +77,31 @@ fn copy_opened(
     let form = packing.form();
     if source.form == form && form != Form::Bare {
         // Whoever made it found it worth it. The copy is what is proved.
-        io::copy(&mut source.file, &mut to.file)?;
-        Opened::open(form, to.path)?.copy(digest, length, &mut io::sink())?;
-        return Ok(form);
+        copy_as_it_is(&mut source.file, &mut to.file).map_err(|error| source.flaw(error))?;
+        let copy = Opened::open(form, to.path);
+        let proved = copy.and_then(|copy| copy.copy(digest, length, &mut io::sink()));
+        return match proved {
+            Ok(_) => Ok(form),
+            Err(Flaw::Damaged { problem, .. }) => Err(source.damaged(problem)),
+            Err(Flaw::Missing) => Err(Flaw::Write(io::ErrorKind::NotFound.into())),
+            Err(Flaw::Unreadable(FileError { source, .. }) | Flaw::Write(source)) => {
+                Err(Flaw::Write(source))
+            }
+        };
     }
     let likely = match source.form {
         Form::Bare => packing.is_worth(&source.file, length),
         _ => packing.takes(length),
     };
     if likely {
-        let again = Opened { file: source.file.try_clone()?, path: source.path.clone(), ..source };
+        let again = source.again()?;
         packing.write(&to.file, length, |out| source.copy(digest, length, out).map(drop))?;
         if is_enough(length, to.file.metadata()?.len()) {
             return Ok(form);
         }
         to.begin_again()?;
         source = again;
-        source.file.rewind()?;
+        source.file.rewind().map_err(|error| source.flaw(CopyError::Read(error)))?;
     }
     source.copy(digest, length, &mut to.file)?;
     Ok(Form::Bare)
@@ -158,6 +166,8 @@ pub fn change_form(
             rename_into(tmp, &made.at(bare)).map_err(Flaw::Unreadable)?;
         }
         for (_, other) in there.iter().filter(|(other, _)| *other != made) {
+            // A run may have found the one that goes, and made it young for its record.
+            let _ = fs::touch(&made.at(bare));
             fs::remove_file(other).map_err(Flaw::Unreadable)?;
         }
     }
@@ -212,4 +222,50 @@ fn try_form(
         }
     }
     Ok((Form::Bare, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+    use crate::config::Algorithm;
+
+    /// As on a disk with a bad sector: it can be opened, but not be read.
+    #[test]
+    fn an_object_that_cannot_be_read_is_damaged_and_not_the_copy_of_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("object");
+        for (number, form) in [Form::Zstd, Form::Gzip, Form::Bare].into_iter().enumerate() {
+            let mut open = OpenOptions::new();
+            let file = open.create(true).append(true).open(&path).expect("a file");
+            let source = Opened { form, path: path.clone(), file, stored: 1000 };
+            let tmp = folder.path().join(format!("tmp-{number}"));
+            let mut target = Target::new(&tmp).expect("a file");
+            let packing = Packing::new(Algorithm::Zstd, 3);
+            let copied = copy_opened(source, (&Digest::of(b""), 1000), packing, &mut target);
+            let flaw = copied.expect_err("it cannot be read");
+            let of_it = matches!(&flaw, Flaw::Damaged { path: named, .. } if *named == path);
+            assert!(of_it, "{form:?}: {flaw:?}");
+        }
+    }
+
+    #[test]
+    fn a_copy_that_cannot_be_written_is_no_flaw_of_the_object() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let bare = folder.path().join("object");
+        let bytes = vec![7; 1000];
+        let packing = Packing::new(Algorithm::Zstd, 3);
+        let packed = packing.pack(&bytes).expect("it shrinks");
+        let object = (&Digest::of(&bytes), 1000);
+        let mut file = fs::create_new(&Form::Zstd.at(&bare)).expect("a file");
+        io::Write::write_all(&mut file, &packed).expect("room for it");
+        for packing in [packing, Packing::new(Algorithm::Gzip, 3), Packing::BARE] {
+            let source = open_object(&bare, 1000).expect("the object");
+            let file = File::open(Form::Zstd.at(&bare)).expect("a file that is only read");
+            let mut target = Target { file, path: &bare };
+            let flaw = copy_opened(source, object, packing, &mut target).expect_err("no writing");
+            assert!(matches!(&flaw, Flaw::Write(_)), "{packing:?}: {flaw:?}");
+        }
+    }
 }

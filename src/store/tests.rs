@@ -153,6 +153,27 @@ fn what_cannot_be_the_object_does_not_hide_a_new_one() {
     }
 }
 
+/// Both found that it was not there.
+#[test]
+fn of_two_runs_that_store_an_object_at_once_in_two_forms_none_takes_it_for_damaged() {
+    let (folder, store) = store();
+    let bytes = words(400);
+    let size = bytes.len() as u64;
+    let digest = Digest::of(&bytes);
+    let (bare, packed) = (with(&store, Algorithm::None), with(&store, Algorithm::Gzip));
+    for (first, second) in [(&bare, &packed), (&packed, &bare)] {
+        let mut both = [first, second].map(|one| one.receive(&digest, size).expect("room for it"));
+        both.iter_mut().for_each(|one| one.write_all(&bytes).expect("room for it"));
+        both.into_iter().for_each(|one| one.finish().expect("it is the object"));
+        assert_eq!(forms(&store, &digest), [Form::Bare, Form::Gzip]);
+        assert!(!folder.path().join("cas/damaged").exists());
+        // The other form may be just what `recompress` removes meanwhile.
+        std::fs::remove_file(Form::Gzip.at(&store.path(&digest))).expect("the object");
+        assert!(store.fetch_bytes(&digest, size).expect("the object") == bytes);
+        std::fs::remove_file(store.path(&digest)).expect("the object");
+    }
+}
+
 /// Who compresses nothing, where nothing ever was, need not look for what is compressed.
 #[test]
 fn a_compressed_object_is_not_stored_bare_as_well_once_somebody_has_compressed_here() {
@@ -225,6 +246,21 @@ fn of_two_forms_a_sound_one_stays() {
     assert_eq!(forms(&store, &digest), [Form::Zstd]);
 }
 
+/// A run has found the form that goes, and will name the object in a record.
+#[test]
+fn what_stays_of_two_forms_is_as_young_as_the_one_that_goes() {
+    let (_folder, store) = store();
+    let bytes = words(400);
+    let digest = with(&store, Algorithm::Gzip).put_bytes(&bytes).expect("room for it");
+    let (bare, packed) = (store.path(&digest), Form::Gzip.at(&store.path(&digest)));
+    std::fs::write(&bare, &bytes).expect("a writable folder");
+    let old = std::time::UNIX_EPOCH;
+    File::open(&packed).and_then(|file| file.set_modified(old)).expect("our file");
+    let made_young = fs::modified_ns(&bare).expect("a time");
+    assert_eq!(change(&store, &digest, Algorithm::Gzip).outcome, Outcome::DoubleRemoved);
+    assert!(fs::modified_ns(&packed).expect("a time") >= made_young);
+}
+
 #[test]
 fn a_try_changes_nothing_and_says_what_would_be() {
     let (folder, store) = store();
@@ -280,6 +316,7 @@ fn a_reader_finds_an_object_whatever_becomes_of_its_form_meanwhile() {
             over.store(true, std::sync::atomic::Ordering::SeqCst);
         });
         while !over.load(std::sync::atomic::Ordering::SeqCst) {
+            assert!(store.has(&digest, size));
             let read = store.fetch_bytes(&digest, size);
             assert!(read.expect("the object") == bytes);
         }

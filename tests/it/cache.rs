@@ -192,10 +192,14 @@ fn cleaning_removes_what_is_ours_and_nothing_else() {
         ".reprovm/state/notes".to_owned(),
         ".reprovm/cas/damaged/notes".to_owned(),
         ".reprovm/cas/notes".to_owned(),
+        ".reprovm/cas/going/notes".to_owned(),
+        format!(".reprovm/cas/going/record-{}.txt", "a".repeat(64)),
     ];
     for path in &strange {
         project.file(path, "mine");
     }
+    let going = format!(".reprovm/cas/going/record-{}", "a".repeat(64));
+    project.file(&going, "left by a collection that was killed");
     project.file(".reprovm/reprovm.conf", "parallel_jobs=2\n");
     let would = project.run(["-n", "cache", "clean"]);
     would.success().stdout_has("would remove 3 objects and 2 records, ");
@@ -208,6 +212,7 @@ fn cleaning_removes_what_is_ours_and_nothing_else() {
     }
     assert_eq!(below(&project, OBJECTS).len() + below(&project, RECORDS).len(), 2, "{left:?}");
     assert!(!left.iter().any(|path| path.extension().is_some_and(|end| end == "state")));
+    assert!(!left.contains(&PathBuf::from(&going)));
     assert_eq!(std::fs::read_to_string(&outside).expect("it is not ours"), "kept");
     let second = data(project.run(["cache", "clean", "-o", "json"]).success());
     assert_eq!((&second["objects"], &second["bytes"]), (&0.into(), &0.into()), "{second}");
@@ -225,6 +230,17 @@ fn a_cache_that_is_a_link_is_not_followed() {
     cleaned.code(3).stderr_has("`.reprovm/cas` is a link, which is not followed");
     cleaned.stdout_has("removed 0 objects and 2 records");
     assert_eq!(files_below(&elsewhere.join("objects"), &[]).len(), 3);
+    assert!(elsewhere.join("size").exists(), "what was counted there is not ours either");
+}
+
+#[test]
+fn a_note_that_cannot_be_removed_does_not_end_the_cleaning() {
+    let project = built();
+    project.remove(".reprovm/cas/size").file(".reprovm/cas/size/notes", "mine");
+    let cleaned = project.run(["cache", "clean"]);
+    cleaned.code(3).stderr_has("cannot remove `.reprovm/cas/size`");
+    cleaned.stdout_has("removed 3 objects and 2 records");
+    assert!(project.exists(".reprovm/cas/size/notes"));
 }
 
 /// T8: two checkouts share a store; one cleans it.

@@ -322,6 +322,28 @@ fn a_dry_run_looks_and_moves_nothing() {
     assert!(!to.exists(".reprovm"));
 }
 
+/// The collection goes by the times of objects, and by what has been added.
+#[test]
+fn what_is_fetched_is_noted_for_the_collection_and_a_dry_run_makes_nothing_young() {
+    let fake = Fake::new();
+    built(&fake.url()).run(["--sync-to-remote"]).success();
+    let to = built(&fake.url());
+    to.remove(".reprovm/cache");
+    let object = to.object_of(&to.bytes("lib.txt"));
+    let old = std::time::UNIX_EPOCH;
+    fs::File::open(&object).and_then(|file| file.set_modified(old)).expect("our file");
+    let time = || object.metadata().and_then(|meta| meta.modified()).expect("a time");
+    let (before, records) = (to.read(".reprovm/cas/size"), to.path(".reprovm/cache"));
+    let looked = to.run(["-n", "--sync-from-remote"]);
+    looked.success().stdout_has("would have fetched 5 records");
+    assert_eq!((time(), to.read(".reprovm/cas/size")), (old, before.clone()));
+    to.run(["--sync-from-remote"]).success().stdout_has("fetched 5 records");
+    assert!(time() > old);
+    let size = |path| records.join(path).metadata().expect("a record").len();
+    let added: u64 = files_below(&records, &[]).into_iter().map(size).sum();
+    assert_eq!(to.read(".reprovm/cas/size"), format!("{before}+{added}\n"));
+}
+
 /// N8: nothing is sent where nothing may be, and a run asks nobody.
 #[test]
 fn a_store_that_may_not_be_used_is_not_connected_to() {

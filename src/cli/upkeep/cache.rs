@@ -40,7 +40,8 @@ pub(super) fn verify(flags: &Flags, repair: bool, call: &Call) -> Result<u8, Fai
     if repair && flags.dry_run {
         call.screen.warning("a dry run repairs nothing");
     }
-    let found = ops::verify_cache(&call.settings.config, repair && !flags.dry_run)?;
+    let busy = || call.screen.error(words::GC_BUSY);
+    let found = ops::verify_cache(&call.settings.config, repair && !flags.dry_run, busy)?;
     let text = match flags.output {
         Format::Json => json(&found)?,
         Format::Text => verified(&found, call.screen.output_paint()),

@@ -22,7 +22,13 @@ pub(in crate::cli) fn run(flags: &Flags, call: &Call) -> Result<u8, Failure> {
     for problem in &done.problems {
         call.screen.warning(&shown(problem.as_bytes()));
     }
-    if let Some(problem) = words::not_collected(&done.totals).filter(|_| !done.dry_run) {
+    for note in &done.notes {
+        call.screen.warning(note);
+    }
+    if done.totals.unfinished {
+        // It has all the time that it needs: only what is told above can have ended it.
+        call.screen.warning("the cache is collected only in part");
+    } else if let Some(problem) = words::not_collected(&done.totals).filter(|_| !done.dry_run) {
         call.screen.warning(&problem);
     }
     Ok(if done.problems.is_empty() { Code::Success } else { Code::FileIo } as u8)
@@ -51,16 +57,11 @@ fn listed(done: &Garbage, quiet: bool) -> String {
     if totals.remains > 0 {
         sum.push_str(&format!(", and {}", count(totals.remains, "leftover")));
     }
-    add(
-        &mut out,
-        format_args!(
-            "{sum}: {} in {}; {} in {} left",
-            ByteSize(totals.bytes),
-            count(totals.files(), "file"),
-            ByteSize(totals.kept_bytes),
-            count(totals.kept_files, "file")
-        ),
-    );
+    sum.push_str(&format!(": {} in {}", ByteSize(totals.bytes), count(totals.files(), "file")));
+    if let (Some(bytes), Some(files)) = (totals.kept_bytes, totals.kept_files) {
+        sum.push_str(&format!("; {} in {} left", ByteSize(bytes), count(files, "file")));
+    }
+    add(&mut out, format_args!("{sum}"));
     out
 }
 

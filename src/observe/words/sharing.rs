@@ -4,6 +4,9 @@ use crate::base::size::ByteSize;
 use crate::base::text::{count, shown};
 use crate::event::{Collected, LeaseHolder};
 
+/// Why a verification or a backup of the cache does not begin.
+pub const GC_BUSY: &str = "waiting for a collection of this cache\n";
+
 /// Who executes a task: `task `a` of `/home/x/project` (process 12 on `host`, since ...)`.
 pub fn lease_holder(holder: Option<&LeaseHolder>) -> String {
     let Some(holder) = holder else { return "another run".to_owned() };
@@ -25,7 +28,11 @@ pub fn collected(done: &Collected) -> String {
     if done.remains > 0 {
         text.push_str(&format!(", and {}", count(done.remains, "leftover")));
     }
-    format!("{text}, {}; {} left", ByteSize(done.bytes), ByteSize(done.kept_bytes))
+    text.push_str(&format!(", {}", ByteSize(done.bytes)));
+    if let Some(kept) = done.kept_bytes {
+        text.push_str(&format!("; {} left", ByteSize(kept)));
+    }
+    text
 }
 
 /// What is wrong with the size of the cache after all that could go went, and what to do.
@@ -38,8 +45,9 @@ pub fn not_collected(done: &Collected) -> Option<String> {
         );
     }
     let limit = done.limit.filter(|_| done.is_over())?;
-    let (kept, pinned) = (ByteSize(done.kept_bytes), ByteSize(done.pinned_bytes));
-    Some(if done.pinned_bytes > limit {
+    let pinned_bytes = done.pinned_bytes.unwrap_or(0);
+    let (kept, pinned) = (ByteSize(done.kept_bytes?), ByteSize(pinned_bytes));
+    Some(if pinned_bytes > limit {
         format!(
             "the cache has {kept}, more than `cache.max_cache_size_mb` allows ({}): {pinned} of it \
              are pinned; see `reprovm cache pins`, or allow more",

@@ -47,8 +47,14 @@ struct Taken {
 
 impl Backups {
     /// Makes a backup. What a run adds to the cache meanwhile may be in it or not; what is in it
-    /// is whole.
-    pub fn create(&self, name: &BackupName, how: How, told: Told<'_>) -> Result<Created, Error> {
+    /// is whole. `busy` is told where the cache is being collected, and this waits.
+    pub fn create(
+        &self,
+        name: &BackupName,
+        how: How,
+        told: Told<'_>,
+        busy: impl FnOnce(),
+    ) -> Result<Created, Error> {
         if !self.home.records().is_dir() {
             let path = self.home.cache_dir().to_path_buf();
             return Err(BackupError::NoCache { path }.into());
@@ -62,7 +68,7 @@ impl Backups {
         fs::create_private_dir(&self.dir.objects())?;
         fs::create_private_dir(&self.dir.tmp())?;
         let mut copy = Copy::new(self, how, needed.files);
-        let _whole = hold_off_gc(&self.home);
+        let _whole = hold_off_gc(&self.home, self.patience, busy)?;
         let (taken, mut left_out) = take_records(&self.home, &mut copy)?;
         let whole = copy_objects(&taken, &mut copy, told)?;
         left_out += (taken.len() - whole.len()) as u64;

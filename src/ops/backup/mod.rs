@@ -1,7 +1,8 @@
 //! Backups of the cache: copies that do not need each other, in a folder that keeps each object
 //! once. A backup is there when its manifest is, and that is written last.
 //!
-//! Changes nothing in the cache. `docs/backup.md` says what is promised.
+//! Changes nothing in the cache, but holds off its collection. `docs/backup.md` says what is
+//! promised.
 
 mod check;
 mod create;
@@ -28,9 +29,10 @@ pub(super) use prune::automatic;
 pub use restore::Restored;
 
 use super::types::Error;
+use super::upkeep::patience;
 use crate::base::fs::{self, Context as _};
 use crate::base::{Digest, FileError};
-use crate::config::{Config, Wait};
+use crate::config::Config;
 use crate::home::{BackupDir, Home};
 use crate::store::Packing;
 
@@ -74,11 +76,10 @@ struct Needed {
 impl Backups {
     /// Touches no file.
     pub fn new(config: &Config) -> Self {
-        let Wait(patience) = config.execution.lock_wait_seconds;
         Self {
             dir: BackupDir::new(&config.backup.backup_dir),
             home: Home::new(Some(&config.cache.cache_dir)),
-            patience: patience.map_or(Duration::MAX, Duration::from_secs),
+            patience: patience(config),
             packing: Packing::new(config.backup.compression, config.compression.level),
             restored: Packing::of(&config.compression),
         }

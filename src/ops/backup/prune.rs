@@ -138,8 +138,9 @@ fn make(backups: &Backups) -> Result<u64, Error> {
     // With the milliseconds, so that a name that was freed is not given again.
     let time = clock::rfc3339(now).replace([':', '-'], "").replace('Z', &format!(".{millis:03}Z"));
     let mut name = format!("{AUTOMATIC}{time}");
+    let busy = || tracing::info!("the backup waits for a collection of the cache");
     for again in 1.. {
-        match backups.create(&BackupName::parse(&name)?, How::Incremental, &mut |_| {}) {
+        match backups.create(&BackupName::parse(&name)?, How::Incremental, &mut |_| {}, busy) {
             // Another run ended at the same moment.
             Err(Error::Backup(super::BackupError::Exists(_))) if again < 1000 => {
                 name = format!("{AUTOMATIC}{time}-{again}");

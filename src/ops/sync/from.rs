@@ -17,6 +17,7 @@ use crate::ops::build::{quiet_options, threads};
 use crate::ops::explain::problem;
 use crate::ops::project::Project;
 use crate::ops::types::{BuildOptions, Error};
+use crate::ops::upkeep::note_added;
 use crate::ops::{earlier, figures, security};
 use crate::store::remote::{Name, Presence, Remote};
 use crate::store::{self, DiskStore, Packing, User};
@@ -53,6 +54,7 @@ impl Project {
         let fetched = fetcher.all();
         if !dry_run {
             figures::keep_requests(&home, &opened.remote.measures());
+            note_added(&home, store.added().get().1 + records.added().get().1);
         }
         fetched?;
         Ok(fetcher.done.sorted())
@@ -218,8 +220,11 @@ impl Fetcher<'_> {
     ) -> Result<BTreeSet<(Digest, u64)>, Error> {
         let all: BTreeSet<(Digest, u64)> =
             wanted.iter().flat_map(|(_, _, record)| record.objects()).collect();
+        let store = self.bench.store;
+        // Who only looks makes nothing young.
+        let look = if self.dry_run { DiskStore::has } else { DiskStore::keep };
         let (here, away): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|(digest, size)| self.bench.store.keep(digest, *size));
+            all.into_iter().partition(|(digest, size)| look(store, digest, *size));
         self.done.objects_there += here.len();
         let got = each(&away, |(digest, size)| self.object(digest, *size))?;
         let mut lost = BTreeSet::new();

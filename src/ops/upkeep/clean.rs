@@ -2,11 +2,12 @@
 //!
 //! Only what has a name that we give goes; links are removed and never followed.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::gc::is_going;
+use super::recompress::at_rest;
 use super::sentence;
 use super::walk::{self, Names, PROBE};
 use crate::base::{FileError, fs};
@@ -51,24 +52,19 @@ pub fn clean_cache(
         done: Cleaned { dry_run, ..Cleaned::default() },
         may_remove_folders: home.owns_cache(),
     };
+    let cas = home.cache_dir().join("cas");
     // What is counted from here on is small.
-    if !dry_run {
-        fs::remove_file(&home.size_notes())?;
-    }
+    broom.note(&cas, &home.size_notes());
     // Records first, so that at no time one names an object that is gone.
     broom.done.records = broom.shelves(&[&home.records()], Names::Records);
-    let cas = home.cache_dir().join("cas");
     broom.done.objects = broom.shelves(&[&cas, &home.objects()], Names::Objects);
     let mut remains = broom.folder(&[&cas, &home.damaged()], is_unique);
     if home.owns_cache() {
         remains += broom.folder(&[&cas, &home.store_tmp()], is_unique);
     }
-    remains += broom.folder(&[&cas, &home.going()], |_| true);
+    remains += broom.folder(&[&cas, &home.going()], |name| is_going(&home, name));
     remains += broom.folder(&[&home.records()], |name| name.starts_with(PROBE));
-    // Unless somebody is at work there.
-    if let Ok(lock) = File::open(home.recompress_lock())
-        && lock.try_lock().is_ok()
-    {
+    if let Some(_lock) = at_rest(&home) {
         remains += broom.folder(&[&cas, &home.recompress()], is_unique);
     }
     broom.done.remains = remains;
@@ -111,6 +107,16 @@ impl Broom {
             .map(std::fs::DirEntry::path)
             .collect();
         paths.iter().filter(|path| self.remove(path)).count()
+    }
+
+    /// Removes one of our notes, which is not counted.
+    fn note(&mut self, folder: &Path, note: &Path) {
+        if self.real(&[folder]).is_some()
+            && !self.done.dry_run
+            && let Err(error) = fs::remove_file(note)
+        {
+            self.done.problems.push(sentence(&error));
+        }
     }
 
     /// The last of the folders, unless one of them is a link: what that leads to is not ours.

@@ -9,11 +9,13 @@ use std::time::Duration;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::gc::note_added;
+use super::patience;
 use super::walk::{self, Item, Names};
 use crate::base::fs::Context as _;
 use crate::base::text::shown;
 use crate::base::{Digest, fs};
-use crate::config::{Config, Wait};
+use crate::config::Config;
 use crate::home::{Home, object_in};
 use crate::ops::types::Error;
 use crate::store::{self, DiskStore, Flaw, Form, Outcome, Packing};
@@ -44,7 +46,7 @@ pub struct Recompressed {
 pub fn recompress(config: &Config, packing: Packing, dry_run: bool) -> Result<Recompressed, Error> {
     let home = Home::new(Some(&config.cache.cache_dir));
     let _lock = match home.objects().is_dir() && !dry_run {
-        true => Some(lock(&home, config.execution.lock_wait_seconds)?),
+        true => Some(lock(&home, patience(config))?),
         false => None,
     };
     if !dry_run && packing.form() != Form::Bare && home.objects().is_dir() {
@@ -64,6 +66,9 @@ pub fn recompress(config: &Config, packing: Packing, dry_run: bool) -> Result<Re
     let mut all = done.reduce(Part::default, Part::join);
     all.damaged.sort_unstable();
     all.problems.sort_unstable();
+    if !dry_run {
+        note_added(&home, all.after.saturating_sub(all.before));
+    }
     Ok(Recompressed {
         form: packing.form(),
         level: packing.level(),
@@ -79,12 +84,11 @@ pub fn recompress(config: &Config, packing: Packing, dry_run: bool) -> Result<Re
 }
 
 /// Nobody else changes forms while the file lives. What one who was killed left in the making goes.
-fn lock(home: &Home, Wait(patience): Wait) -> Result<File, Error> {
+fn lock(home: &Home, patience: Duration) -> Result<File, Error> {
     let folder = home.recompress();
     fs::create_private_dir(&folder)?;
     let path = home.recompress_lock();
     let file = fs::open_append(&path)?;
-    let patience = patience.map_or(Duration::MAX, Duration::from_secs);
     if !fs::lock_within(&file, patience, File::try_lock).at("lock", &path)? {
         return Err(Error::Cache {
             path: home.cache_dir().to_path_buf(),
@@ -98,6 +102,11 @@ fn lock(home: &Home, Wait(patience): Wait) -> Result<File, Error> {
         }
     }
     Ok(file)
+}
+
+/// Nobody changes forms while the file lives. None where somebody does so, or nobody ever did.
+pub(super) fn at_rest(home: &Home) -> Option<File> {
+    File::open(home.recompress_lock()).ok().filter(|lock| lock.try_lock().is_ok())
 }
 
 struct Work {

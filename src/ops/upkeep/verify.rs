@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::gc::hold_off_gc;
-use super::named;
 use super::walk::{self, Item, Names};
+use super::{named, patience};
 use crate::base::fs::Context as _;
 use crate::base::text::shown;
 use crate::base::{Digest, FileError, clock, fs};
@@ -68,10 +68,11 @@ impl Verified {
 }
 
 /// Verifies the cache. With `repair` damaged objects and records are moved to the folder of the
-/// damaged, and records that cannot be used are removed.
-pub fn verify_cache(config: &Config, repair: bool) -> Result<Verified, Error> {
+/// damaged, and records that cannot be used are removed. `busy` is told where a collection is at
+/// work, and this waits.
+pub fn verify_cache(config: &Config, repair: bool, busy: impl FnOnce()) -> Result<Verified, Error> {
     let home = Home::new(Some(&config.cache.cache_dir));
-    let _whole = hold_off_gc(&home);
+    let _whole = hold_off_gc(&home, patience(config), busy)?;
     let check = Check {
         store: DiskStore::new(&home),
         records: Records::new(&home),

@@ -45,6 +45,21 @@ fn each_form_becomes_each_other_and_what_it_has_already_stays() {
     assert_eq!(files_below(&project.path(".reprovm/cas/recompress"), &[]).len(), 1, "the lock");
 }
 
+/// Or the cache would have more than it may until somebody counts it.
+#[test]
+fn what_becomes_larger_is_noted_for_the_collection() {
+    let project = built("zstd");
+    let notes = || project.read(".reprovm/cas/size");
+    let before = notes();
+    project.run(["-n", "cache", "recompress", "--algorithm", "none"]).success();
+    assert_eq!(notes(), before);
+    let done = data(project.json(["cache", "recompress", "--algorithm", "none"]).success());
+    let [from, to] = ["bytes_before", "bytes_after"].map(|part| done[part].as_u64().expect(part));
+    assert_eq!(notes(), format!("{before}+{}\n", to - from));
+    project.json(["cache", "recompress", "--algorithm", "zstd"]).success();
+    assert_eq!(notes(), format!("{before}+{}\n", to - from), "what has gone is not guessed at");
+}
+
 #[test]
 fn a_cache_that_is_not_there_is_not_made_and_bad_flags_are_refused() {
     let project = Project::new();

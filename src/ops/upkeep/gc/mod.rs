@@ -17,24 +17,27 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use self::choose::{Doomed, Looking};
-use self::survey::{Leftover, Objects};
+use self::choose::{Choice, Doomed, Looking};
+use self::pins::Pinned;
+use self::survey::{Entry, Leftover, Objects};
 use self::sweep::{Aside, Swept};
-use super::sentence;
+use super::recompress::at_rest;
+use super::{patience, sentence};
 use crate::base::fs;
-use crate::base::text::shown;
+use crate::base::text::{count, shown};
 use crate::base::{Digest, FileError, clock};
-use crate::cache::record::Records;
+use crate::cache::record::{Needs, Records};
 use crate::config::{Cache, Config};
 use crate::event::Collected;
 use crate::home::Home;
 use crate::ops::types::Error;
 use crate::store::{self, DiskStore};
 
-pub(in crate::ops) use auto::{collect_after_run, note_new_cache};
+pub(in crate::ops) use auto::{collect_after_run, note_added, note_new_cache};
 pub(in crate::ops) use lock::hold_off_gc;
 pub(in crate::ops) use pins::follow_pins;
 pub use pins::{Pin, pins, unpin};
+pub(super) use sweep::is_going;
 
 const SECOND: i64 = 1_000_000_000;
 /// What the clock of a file system may be behind ours, or coarser.
@@ -46,8 +49,16 @@ const GRACE: i64 = 3600 * SECOND;
 /// Where so many files cannot be removed, no other can.
 const MAX_PROBLEMS: usize = 20;
 
+/// What is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It is found out what goes.
+    Look,
+    Remove,
+}
+
 /// Whether to stop in the middle.
-type Stop<'a> = dyn Fn() -> bool + 'a;
+type Stop<'a> = dyn Fn(Step) -> bool + 'a;
 
 /// Why something goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -164,8 +175,10 @@ pub struct Garbage {
     pub totals: Collected,
     /// Records, then objects, then the rest; each sorted.
     pub removed: Vec<Gone>,
-    /// What could not be removed, a sentence each.
+    /// What could not be removed or read, a sentence each.
     pub problems: Vec<String>,
+    /// Why something stays that could go, where nothing is wrong; a sentence each.
+    pub notes: Vec<String>,
 }
 
 /// Collects what is garbage by the settings. `busy` is told where another one is at it, or the
@@ -180,8 +193,9 @@ pub fn collect_garbage(
         return Ok(Garbage { dry_run, ..Garbage::default() });
     }
     // Who only looks changes nothing, not even by a file for the lock.
-    let _lock = if dry_run { None } else { Some(lock::alone(&home, busy)?) };
-    Ok(collect(&home, &Rules::new(&config.cache, &home), dry_run, &|| false))
+    let patience = patience(config);
+    let _lock = if dry_run { None } else { Some(lock::alone(&home, patience, busy)?) };
+    Ok(collect(&home, &Rules::new(&config.cache, &home), dry_run, &|_| false))
 }
 
 /// The collection itself; the lock is held.
@@ -197,10 +211,9 @@ fn collect(home: &Home, rules: &Rules, dry_run: bool, stop: &Stop<'_>) -> Garbag
         collector.aside.finish();
     }
     let mut done = collector.done;
-    if !dry_run
-        && !done.totals.unfinished
-        && let Err(error) = size::write(home, done.totals.kept_bytes)
-    {
+    let counted = done.totals.kept_bytes.filter(|_| !done.totals.unfinished);
+    // Also where it is not known: the next run is not to try the same at once.
+    if !dry_run && let Err(error) = size::write(home, counted) {
         done.problems.push(sentence(&error));
     }
     done
@@ -227,22 +240,59 @@ impl Collector<'_> {
         let Some(mut objects) = Objects::list(home, self.stop)? else { return self.stopped() };
         let Some(entries) = survey::records(home, self.stop)? else { return self.stopped() };
         let (records, store) = (Records::new(home), DiskStore::new(home));
-        let pinned = pins::keys(home)?;
+        let pinned = Pinned::of(home)?;
         let looking = Looking { rules, records: &records, store: &store, pinned: &pinned };
-        let Some(doomed) = looking.choose(&entries, &mut objects, self.stop) else {
-            return self.stopped();
-        };
-        let totals = &mut self.done.totals;
-        let sizes = objects.0.iter().map(|object| object.size);
-        totals.kept_bytes = entries.iter().map(|entry| entry.size).chain(sizes).sum();
-        totals.kept_files = entries.len() + objects.0.len();
-        let is_pinned = |entry: &&survey::Entry| pinned.contains(&entry.key);
-        let records_of = entries.iter().filter(is_pinned).map(|entry| entry.size).sum::<u64>();
-        let objects_of = objects.0.iter().filter(|object| object.pinned);
-        totals.pinned_bytes = records_of + objects_of.map(|object| object.size).sum::<u64>();
-        self.records(&doomed, &records, &mut objects);
-        self.objects(&looking, &objects);
+        self.count(&entries, &objects);
+        let choice = looking.choose(&entries, &mut objects, self.stop);
+        self.done.totals.unfinished |= choice.unfinished;
+        self.tell_unknown(&choice, &pinned, objects.unknown);
+        self.count_pinned(&choice, &pinned, &entries, &objects);
+        let known = self.records(&choice.doomed, &records, &mut objects);
+        if known && !choice.unread {
+            self.objects(&looking, &objects);
+        }
         self.leftovers(rules)
+    }
+
+    /// What is there before anything goes.
+    fn count(&mut self, entries: &[Entry], objects: &Objects) {
+        let sizes = objects.all.iter().map(|object| object.size);
+        let bytes = entries.iter().map(|entry| entry.size).chain(sizes).sum();
+        self.done.totals.kept_bytes = Some(bytes);
+        self.done.totals.kept_files = Some(entries.len() + objects.all.len());
+    }
+
+    fn count_pinned(
+        &mut self,
+        choice: &Choice,
+        pinned: &Pinned,
+        entries: &[Entry],
+        objects: &Objects,
+    ) {
+        let records = entries.iter().filter(|entry| pinned.keys.contains(&entry.key));
+        let objects = objects.all.iter().filter(|object| object.pinned);
+        let sizes = objects.map(|object| object.size);
+        let bytes = records.map(|entry| entry.size).chain(sizes).sum();
+        self.done.totals.pinned_bytes = (!choice.unread).then_some(bytes);
+    }
+
+    /// Says what stays since something could not be read.
+    fn tell_unknown(&mut self, choice: &Choice, pinned: &Pinned, unknown: usize) {
+        if let Some(error) = pinned.unreadable.first() {
+            let text = "no record goes for its age or its size, since it may be pinned";
+            self.done.problems.push(format!("{}: {text}", sentence(error)));
+        }
+        if let Some(error) = choice.error.as_ref().filter(|_| unknown > 0) {
+            let what = count(choice.unreadable, "record");
+            let text = "what no record names stays, since it may be theirs";
+            self.done.problems.push(format!("{}: {text} ({what})", sentence(error)));
+        } else if unknown > 0 {
+            let what = count(unknown, "record");
+            self.done.notes.push(format!(
+                "{what} of another version of the program: what no record names stays, since it \
+                 may be theirs"
+            ));
+        }
     }
 
     fn stopped(&mut self) -> Result<(), FileError> {
@@ -252,31 +302,41 @@ impl Collector<'_> {
 
     /// Whether to leave the rest as it is.
     fn is_stopped(&mut self) -> bool {
-        let stopped = (self.stop)() || self.done.problems.len() >= MAX_PROBLEMS;
+        let stopped = (self.stop)(Step::Remove) || self.done.problems.len() >= MAX_PROBLEMS;
         self.done.totals.unfinished |= stopped;
         stopped
     }
 
-    /// Records first, so that at no time one names an object that is gone.
-    fn records(&mut self, doomed: &[Doomed], records: &Records, objects: &mut Objects) {
+    /// Records first, so that at no time one names an object that is gone. Whether the objects may
+    /// follow: not where it is not known any more what the records name that stay.
+    fn records(&mut self, doomed: &[Doomed], records: &Records, objects: &mut Objects) -> bool {
+        let mut known = true;
         for Doomed { entry, reason } in doomed {
-            let path = records.path(&entry.key);
-            if self.is_stopped() || !self.remove(&path, entry.time) {
+            if self.is_stopped() {
+                return false;
+            }
+            if !self.remove(&records.path(&entry.key), entry.time) {
                 // It needs its objects still.
-                if let Some(record) = survey::read(records, &entry.key) {
-                    objects.change(&record, |object| object.refs += 1);
+                match records.needs(&entry.key) {
+                    Needs::Objects(record) => objects.change(&record, |object| object.refs += 1),
+                    Needs::Nothing => {}
+                    Needs::OfAnotherVersion | Needs::Unreadable(_) => {
+                        known &= entry.unknown;
+                        objects.unknown += 1;
+                    }
                 }
                 continue;
             }
             self.done.totals.records += 1;
             self.went(What::Record, Name::Digest(entry.key), *reason, (entry.size, entry.time));
         }
+        known
     }
 
     fn objects(&mut self, looking: &Looking<'_>, objects: &Objects) {
         let folder = self.home.objects();
-        for object in &objects.0 {
-            let Some(reason) = looking.fate(object) else { continue };
+        for object in &objects.all {
+            let Some(reason) = looking.fate(object, objects.unknown > 0) else { continue };
             if self.is_stopped() {
                 return;
             }
@@ -290,11 +350,18 @@ impl Collector<'_> {
 
     /// What is neither a record nor an object.
     fn leftovers(&mut self, rules: &Rules) -> Result<(), FileError> {
+        if self.is_stopped() {
+            return Ok(());
+        }
         let mut all = Vec::new();
         let mut add = |found: Vec<Leftover>, reason| {
             all.extend(found.into_iter().map(|left| (left, reason)));
         };
         let mut stale = survey::unique(&self.home.store_tmp())?;
+        let at_rest = at_rest(self.home);
+        if at_rest.is_some() {
+            stale.extend(survey::unique(&self.home.recompress())?);
+        }
         stale.retain(|left| rules.is_past_grace(left.time));
         add(stale, Reason::Stale);
         let mut damaged = survey::unique(&self.home.damaged())?;
@@ -350,8 +417,8 @@ impl Collector<'_> {
         let totals = &mut self.done.totals;
         totals.bytes += bytes;
         if what != What::Leftover {
-            totals.kept_bytes = totals.kept_bytes.saturating_sub(bytes);
-            totals.kept_files = totals.kept_files.saturating_sub(1);
+            totals.kept_bytes = totals.kept_bytes.map(|kept| kept.saturating_sub(bytes));
+            totals.kept_files = totals.kept_files.map(|kept| kept.saturating_sub(1));
         }
         self.done.removed.push(Gone { what, name, reason, bytes, time_ns });
     }
@@ -369,6 +436,7 @@ fn linked_folder(home: &Home) -> Option<PathBuf> {
         home.leases(),
         home.users(),
         home.going(),
+        home.recompress(),
     ];
     folders.into_iter().find(|folder| folder.is_symlink())
 }

@@ -111,8 +111,28 @@ pub fn unpin(
 }
 
 /// The keys that are pinned.
-pub(super) fn keys(home: &Home) -> Result<BTreeSet<Digest>, FileError> {
-    Ok(read_all(home)?.into_iter().filter_map(|pin| pin.key).collect())
+#[derive(Debug, Default)]
+pub(super) struct Pinned {
+    pub keys: BTreeSet<Digest>,
+    /// Pins that cannot be read: each may be that of any record.
+    pub unreadable: Vec<FileError>,
+}
+
+impl Pinned {
+    pub(super) fn of(home: &Home) -> Result<Self, FileError> {
+        let mut pinned = Self::default();
+        for id in fs::names(&home.pins())? {
+            match read(home, id) {
+                Ok(pin) => pinned.keys.extend(pin.and_then(|pin| pin.key)),
+                Err(error) => pinned.unreadable.push(error),
+            }
+        }
+        Ok(pinned)
+    }
+
+    pub(super) fn may_hold(&self, key: &Digest) -> bool {
+        self.keys.contains(key) || !self.unreadable.is_empty()
+    }
 }
 
 /// After a run: the pins of its tasks go with their newest results.
@@ -161,17 +181,26 @@ fn write(home: &Home, pin: &Pin) -> Result<(), FileError> {
     fs::write_atomic(&home.pins().join(id), text.as_bytes())
 }
 
-/// What is no pin of ours is passed over.
+/// What is no pin of ours is passed over, and what cannot be read.
 fn read_all(home: &Home) -> Result<Vec<Pin>, FileError> {
     let names = fs::names(&home.pins())?;
-    Ok(names.into_iter().filter_map(|id| read(home, id)).collect())
+    Ok(names.into_iter().filter_map(|id| read(home, id).ok().flatten()).collect())
 }
 
-fn read(home: &Home, id: String) -> Option<Pin> {
+/// None: it is no pin of ours.
+fn read(home: &Home, id: String) -> Result<Option<Pin>, FileError> {
     if !super::super::walk::is_hex(&id, 16) {
-        return None;
+        return Ok(None);
     }
-    let bytes = fs::read_regular(&home.pins().join(&id), MAX_BYTES).ok()?;
+    let path = home.pins().join(&id);
+    match fs::read_regular(&path, MAX_BYTES) {
+        Ok(bytes) => Ok(parse(id, bytes)),
+        Err(error) if fs::is_no_file(&error) => Ok(None),
+        Err(error) => Err(FileError::new("read", &path, error)),
+    }
+}
+
+fn parse(id: String, bytes: Vec<u8>) -> Option<Pin> {
     let text = String::from_utf8(bytes).ok()?;
     let mut lines = text.lines().map(str::to_owned);
     let (project, manifest, task) = (lines.next()?, lines.next()?, lines.next()?);

@@ -13,19 +13,15 @@ const MAX_BYTES: u64 = 1 << 20;
 /// What is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Guess {
-    /// Bytes when it was counted.
-    pub counted: u64,
+    /// Bytes when it was counted; none: the last look did not come to its end.
+    pub counted: Option<u64>,
     pub counted_ns: i64,
     /// Bytes that runs have put there since.
     pub added: u64,
 }
 
-impl Guess {
-    /// What is believed to be there.
-    pub(super) fn bytes(&self) -> u64 {
-        self.counted.saturating_add(self.added)
-    }
-}
+/// What stands for a count that there is none.
+const UNKNOWN: &str = "-";
 
 /// None: it was never counted.
 pub(super) fn read(home: &Home) -> Option<Guess> {
@@ -35,14 +31,16 @@ pub(super) fn read(home: &Home) -> Option<Guess> {
     let (counted, counted_ns) = lines.next()?.split_once(' ')?;
     let added = lines.filter_map(|line| line.strip_prefix('+')?.parse::<u64>().ok());
     Some(Guess {
-        counted: counted.parse().ok()?,
+        counted: if counted == UNKNOWN { None } else { Some(counted.parse().ok()?) },
         counted_ns: counted_ns.parse().ok()?,
         added: added.fold(0, u64::saturating_add),
     })
 }
 
-/// Notes a count. What a run adds at this moment is lost to the guess until the next one.
-pub(super) fn write(home: &Home, counted: u64) -> Result<(), FileError> {
+/// Notes a count, or that there is none. What a run adds at this moment is lost to the guess until
+/// the next one.
+pub(super) fn write(home: &Home, counted: Option<u64>) -> Result<(), FileError> {
+    let counted = counted.map_or(UNKNOWN.to_owned(), |counted| counted.to_string());
     let text = format!("{counted} {}\n", clock::now_ns());
     fs::write_atomic(&home.size_notes(), text.as_bytes())
 }

@@ -9,14 +9,11 @@ use std::path::{Path, PathBuf};
 
 use super::super::clean::is_unique;
 use super::super::walk;
-use super::Stop;
+use super::{Step, Stop};
 use crate::base::{Digest, FileError};
-use crate::cache::record::{Record, Records};
+use crate::cache::record::Record;
 use crate::home::{self, Home};
-use crate::store::DiskStore;
-
-/// What the names of objects end with: bare, and compressed by each algorithm.
-const FORMS: [&str; 5] = ["", ".zst", ".gz", ".zz", ".lz4"];
+use crate::store::{DiskStore, Form};
 
 /// A file that is an object.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +24,7 @@ pub(super) struct Object {
     pub time: i64,
     /// How many records that stay name it.
     pub refs: u32,
-    /// Its place in the list of forms.
-    form: u8,
+    form: Form,
     /// Whether any record named it when it was looked at.
     pub named: bool,
     pub pinned: bool,
@@ -41,6 +37,8 @@ pub(super) struct Entry {
     pub size: u64,
     /// When it was written or used last, in nanoseconds since 1970.
     pub time: i64,
+    /// What it names is not known.
+    pub unknown: bool,
 }
 
 /// Something that a dead run has left, or that was set aside.
@@ -53,26 +51,30 @@ pub(super) struct Leftover {
 
 /// The objects, sorted.
 #[derive(Debug, Default)]
-pub(super) struct Objects(pub Vec<Object>);
+pub(super) struct Objects {
+    pub all: Vec<Object>,
+    /// How many records that stay may name any of them: what they say is not known.
+    pub unknown: usize,
+}
 
 impl Objects {
     /// All that lie in the cache. None: it was to stop.
     pub(super) fn list(home: &Home, stop: &Stop<'_>) -> Result<Option<Self>, FileError> {
         let mut all = Vec::new();
         let whole = each(&home.objects(), stop, |digits, name, meta| {
-            let Some((digest, form)) = object_name(digits, name) else { return };
+            let Some((digest, form)) = Form::parse(digits, name) else { return };
             let (size, time) = (meta.len(), time(meta));
             all.push(Object { digest, size, time, refs: 0, form, named: false, pinned: false });
         })?;
         all.sort_unstable_by_key(|object| (object.digest, object.form));
-        Ok(whole.then_some(Self(all)))
+        Ok(whole.then_some(Self { all, unknown: 0 }))
     }
 
     /// The files that hold an object; empty where it was not there.
     pub(super) fn of(&mut self, digest: &Digest) -> &mut [Object] {
-        let start = self.0.partition_point(|object| object.digest < *digest);
-        let length = self.0[start..].iter().take_while(|object| object.digest == *digest).count();
-        &mut self.0[start..start + length]
+        let start = self.all.partition_point(|object| object.digest < *digest);
+        let length = self.all[start..].iter().take_while(|object| object.digest == *digest).count();
+        &mut self.all[start..start + length]
     }
 
     /// Whether all that a record needs is there.
@@ -93,9 +95,7 @@ impl Objects {
 
 impl Object {
     pub(super) fn path(&self, folder: &Path) -> PathBuf {
-        let mut path = home::object_in(folder, &self.digest).into_os_string();
-        path.push(FORMS[usize::from(self.form)]);
-        path.into()
+        self.form.at(&home::object_in(folder, &self.digest))
     }
 }
 
@@ -104,16 +104,11 @@ pub(super) fn records(home: &Home, stop: &Stop<'_>) -> Result<Option<Vec<Entry>>
     let mut all = Vec::new();
     let whole = each(&home.records(), stop, |digits, name, meta| {
         if let Ok(key) = Digest::parse(&format!("{digits}{name}")) {
-            all.push(Entry { key, size: meta.len(), time: time(meta) });
+            all.push(Entry { key, size: meta.len(), time: time(meta), unknown: false });
         }
     })?;
     all.sort_unstable_by_key(|entry| entry.key);
     Ok(whole.then_some(all))
-}
-
-/// A record as it lies there, where it can be read.
-pub(super) fn read(records: &Records, key: &Digest) -> Option<Record> {
-    records.load(key).ok().map(|(_, record)| record)
 }
 
 /// What lies in a folder under the name of something in the making, or set aside.
@@ -150,7 +145,7 @@ fn each(
     mut take: impl FnMut(&str, &str, &Metadata),
 ) -> Result<bool, FileError> {
     for shelf in walk::shelves(folder)?.iter().filter(|shelf| shelf.is_ours()) {
-        if stop() {
+        if stop(Step::Look) {
             return Ok(false);
         }
         let digits = shelf.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -166,12 +161,6 @@ fn each(
     Ok(true)
 }
 
-fn object_name(digits: &str, name: &str) -> Option<(Digest, u8)> {
-    let (rest, end) = name.split_at_checked(62)?;
-    let form = FORMS.iter().position(|form| *form == end)?;
-    Some((Digest::parse(&format!("{digits}{rest}")).ok()?, u8::try_from(form).ok()?))
-}
-
 fn time(meta: &Metadata) -> i64 {
     meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec())
 }
@@ -179,18 +168,6 @@ fn time(meta: &Metadata) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn compressed_objects_are_known_by_their_ends_and_nothing_else_is() {
-        let hex = "b".repeat(62);
-        for (form, end) in FORMS.iter().enumerate() {
-            let (digest, found) = object_name("ab", &format!("{hex}{end}")).expect("an object");
-            assert_eq!((digest.hex(), usize::from(found)), (format!("ab{hex}"), form));
-        }
-        for name in [".", "x", &format!("{hex}.txt"), &format!("{hex}b"), &"B".repeat(62)] {
-            assert!(object_name("ab", name).is_none(), "{name}");
-        }
-    }
 
     #[test]
     fn a_row_is_small() {

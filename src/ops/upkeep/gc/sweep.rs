@@ -10,7 +10,7 @@ use crate::base::FileError;
 use crate::base::fs;
 use crate::base::text::shown;
 use crate::home::Home;
-use crate::store;
+use crate::store::{self, Form};
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,14 +77,20 @@ impl Aside {
     /// The place of something with such a name.
     fn place(&self, name: &str) -> Option<PathBuf> {
         let (what, rest) = name.split_once('-')?;
+        let (digits, rest) = rest.split_at_checked(2)?;
+        let (_, form) = Form::parse(digits, rest)?;
         let folder = match what {
             "object" => &self.objects,
-            "record" => &self.records,
+            "record" if form == Form::Bare => &self.records,
             _ => return None,
         };
-        let (digits, rest) = rest.split_at_checked(2).filter(|(_, rest)| rest.len() >= 62)?;
         Some(folder.join(digits).join(rest))
     }
+}
+
+/// Whether a collection gives such a name to what it moves aside.
+pub(in crate::ops::upkeep) fn is_going(home: &Home, name: &str) -> bool {
+    Aside::new(home).place(name).is_some()
 }
 
 fn put_back(aside: &Path, place: &Path) -> Result<(), FileError> {

@@ -1,6 +1,7 @@
 //! Collecting while others put things there: no record names what is gone.
 
 use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::sync::Barrier;
 use std::time::{Duration, SystemTime};
@@ -68,7 +69,7 @@ impl Cache {
     }
 
     fn collect(&self, rules: &Rules) -> Garbage {
-        let done = collect(&self.home, rules, false, &|| false);
+        let done = collect(&self.home, rules, false, &|_| false);
         assert!(done.problems.is_empty(), "{:?}", done.problems);
         done
     }
@@ -195,7 +196,128 @@ fn what_is_younger_than_the_oldest_run_at_work_stays() {
     drop(user);
     let done = cache.collect(&cache.rules(Some(1), 10));
     assert_eq!((done.totals.records, done.totals.objects), (1, 1));
-    assert_eq!((done.totals.kept_bytes, done.totals.kept_files), (0, 0));
+    assert_eq!((done.totals.kept_bytes, done.totals.kept_files), (Some(0), Some(0)));
+}
+
+/// The file of the lock is not there before the first collection.
+#[test]
+fn while_a_cache_is_read_that_was_never_collected_no_collection_begins() {
+    let cache = Cache::new();
+    let patience = Duration::ZERO;
+    let held = hold_off_gc(&cache.home, patience, || {}).expect("no other");
+    assert!(held.is_some() && lock::try_alone(&cache.home).expect("a lock").is_none());
+    let second = hold_off_gc(&cache.home, patience, || {}).expect("one beside it");
+    drop((held, second));
+    let alone = lock::try_alone(&cache.home).expect("a lock");
+    assert!(alone.is_some() && hold_off_gc(&cache.home, patience, || {}).is_err());
+    let nowhere = Home::new(Some(&cache.home.cache_dir().join("nothing")));
+    assert!(hold_off_gc(&nowhere, patience, || {}).expect("no other").is_none());
+    assert!(!nowhere.cache_dir().exists());
+}
+
+/// `libc` does not have it.
+const F_SETSIG: libc::c_int = 10;
+
+/// As long as it lives, the file cannot be read, by whoever it is: to open it would wait.
+struct Unreadable(File);
+
+impl Unreadable {
+    fn new(path: &Path) -> Self {
+        let file = File::open(path).expect("a file of ours");
+        for (command, value) in [(F_SETSIG, libc::SIGURG), (libc::F_SETLEASE, libc::F_WRLCK)] {
+            // SAFETY: both take a number, and the descriptor is open.
+            let done = unsafe { libc::fcntl(file.as_raw_fd(), command, value) };
+            assert_eq!(done, 0, "a lease: {}", std::io::Error::last_os_error());
+        }
+        assert!(fs::read_regular(path, 1000).is_err());
+        Self(file)
+    }
+}
+
+impl Drop for Unreadable {
+    fn drop(&mut self) {
+        // SAFETY: it takes a number, and the descriptor is open.
+        unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
+    }
+}
+
+/// Its objects are no orphans, though nobody can say that it needs them.
+#[test]
+fn while_a_record_cannot_be_read_no_orphan_goes() {
+    let cache = Cache::new();
+    let held = cache.put(b"held");
+    let orphan = cache.put(b"orphan");
+    let key = cache.record("c", b"held");
+    for path in [cache.store.path(&held), cache.store.path(&orphan), cache.records.path(&key)] {
+        age(&path, 2);
+    }
+    let rules = cache.rules(None, 10);
+    let unreadable = Unreadable::new(&cache.records.path(&key));
+    let done = collect(&cache.home, &rules, false, &|_| false);
+    assert_eq!((done.totals.files(), done.problems.len()), (0, 1), "{:?}", done.problems);
+    assert!(done.problems[0].contains("what no record names stays"), "{:?}", done.problems);
+    drop(unreadable);
+    // The same of another version of the program, which is nothing wrong.
+    let path = cache.records.path(&key);
+    let good = fs::read(&path).expect("the record");
+    let mut other = good.clone();
+    other[7] += 1;
+    fs::write_atomic(&path, &other).expect("room for it");
+    age(&path, 2);
+    let done = cache.collect(&rules);
+    assert_eq!((done.totals.files(), done.notes.len()), (0, 1), "{:?}", done.notes);
+    fs::write_atomic(&path, &good).expect("room for it");
+    let done = cache.collect(&rules);
+    assert_eq!((done.totals.objects, done.totals.records), (1, 0));
+    cache.assert_no_record_dangles();
+    assert_eq!(cache.records.keys().expect("the keys"), [key]);
+    // Of what is damaged for ever nobody needs anything.
+    fs::write_atomic(&path, b"no record").expect("room for it");
+    assert_eq!(cache.collect(&rules).totals.objects, 1);
+}
+
+/// What keeps them goes first where the cache is too large, and they with the last of it.
+#[test]
+fn orphans_go_with_the_last_record_that_may_need_them() {
+    let cache = Cache::new();
+    let (other, ours) = (cache.put(&[1; 900]), cache.put(&[2; 900]));
+    let keys = [cache.record("other", &[1; 900]), cache.record("ours", &[2; 900])];
+    for (at, digest) in [other, ours].iter().enumerate() {
+        let path = cache.records.path(&keys[at]);
+        let mut bytes = fs::read(&path).expect("the record");
+        bytes[7] += u8::from(at == 0);
+        fs::write_atomic(&path, &bytes).expect("room for it");
+        age(&path, 5 - at as u64);
+        age(&cache.store.path(digest), 5);
+    }
+    assert_eq!(cache.collect(&cache.rules(Some(5000), 10)).totals.files(), 0);
+    let done = cache.collect(&cache.rules(Some(2000), 10));
+    assert_eq!((done.totals.records, done.totals.objects), (1, 1));
+    assert!(!cache.store.has(&other, 900) && cache.store.has(&ours, 900));
+    assert!(done.notes.is_empty(), "{:?}", done.notes);
+}
+
+#[test]
+fn while_a_pin_cannot_be_read_no_record_goes_that_may_be_pinned() {
+    let cache = Cache::new();
+    let digest = cache.put(b"x");
+    let key = cache.record("c", b"x");
+    for path in [cache.store.path(&digest), cache.records.path(&key)] {
+        age(&path, 20);
+    }
+    let pin = cache.home.pins().join("0123456789abcdef");
+    fs::create_private_dir(&cache.home.pins()).expect("a folder");
+    fs::write_atomic(&pin, format!("p\nm\nt\n{}\n", key.hex()).as_bytes()).expect("room for it");
+    let unreadable = Unreadable::new(&pin);
+    for limit in [None, Some(1)] {
+        let done = collect(&cache.home, &cache.rules(limit, 10), false, &|_| false);
+        assert_eq!((done.totals.files(), done.problems.len()), (0, 1), "{:?}", done.problems);
+        assert!(done.problems[0].contains("may be pinned"), "{:?}", done.problems);
+    }
+    drop(unreadable);
+    assert_eq!(cache.collect(&cache.rules(Some(1), 10)).totals.files(), 0);
+    fs::remove_file(&pin).expect("the pin");
+    assert_eq!(cache.collect(&cache.rules(Some(1), 10)).totals.files(), 2);
 }
 
 #[test]
@@ -210,7 +332,7 @@ fn one_that_is_stopped_leaves_nothing_wrong() {
     let rules = cache.rules(None, 10);
     for after in 0.. {
         let asked = std::cell::Cell::new(0);
-        let stop = || {
+        let stop = |_| {
             asked.set(asked.get() + 1);
             asked.get() > after
         };
@@ -223,4 +345,93 @@ fn one_that_is_stopped_leaves_nothing_wrong() {
     }
     assert!(cache.records.keys().expect("the keys").is_empty());
     assert_eq!(std::fs::read_dir(cache.home.store_tmp()).expect("the folder").count(), 0);
+}
+
+/// There is time for so many questions whether to stop while it is found out what goes.
+fn collect_after(cache: &Cache, rules: &Rules, questions: usize) -> Garbage {
+    let asked = std::cell::Cell::new(0);
+    let stop = |step| {
+        asked.set(asked.get() + usize::from(step == Step::Look));
+        step == Step::Look && asked.get() > questions
+    };
+    let done = collect(&cache.home, rules, false, &stop);
+    assert!(done.problems.is_empty(), "{:?}", done.problems);
+    cache.assert_no_record_dangles();
+    done
+}
+
+/// Eight records of this age, each with an object of its own.
+fn eight(hours: u64) -> Cache {
+    let cache = Cache::new();
+    for number in 0..8 {
+        let bytes = [number; 1000];
+        age(&cache.store.path(&cache.put(&bytes)), hours);
+        age(&cache.records.path(&cache.record(&format!("c {number}"), &bytes)), hours);
+    }
+    cache
+}
+
+#[test]
+fn a_cache_for_which_there_is_no_time_becomes_smaller_all_the_same() {
+    let shelves = |cache: &Cache| {
+        let count = |folder: PathBuf| fs::names(&folder).expect("the folder").len();
+        count(cache.home.objects()) + count(cache.home.records())
+    };
+    // No record was read, and none must be to be too old.
+    let cache = eight(100);
+    let done = collect_after(&cache, &cache.rules(None, 10), shelves(&cache));
+    assert_eq!((done.totals.records, done.totals.objects), (8, 0));
+    assert!(done.totals.unfinished && done.totals.pinned_bytes.is_none());
+    let done = cache.collect(&cache.rules(None, 10));
+    assert_eq!((done.totals.objects, done.totals.kept_bytes), (8, Some(0)));
+    // Of too much, what was chosen so far goes with its objects.
+    let cache = eight(100);
+    let done = collect_after(&cache, &cache.rules(Some(1), 1000), shelves(&cache) + 8 + 3);
+    assert_eq!((done.totals.records, done.totals.objects), (3, 3));
+    assert!(done.totals.unfinished && done.totals.is_over());
+}
+
+/// The next run would have no more time.
+#[test]
+fn what_there_was_no_time_to_count_is_not_told_and_holds_the_next_one_off() {
+    let cache = eight(100);
+    for questions in 0..3 {
+        let done = collect_after(&cache, &cache.rules(Some(1), 10), questions);
+        let Collected { kept_bytes, kept_files, pinned_bytes, .. } = done.totals;
+        assert_eq!((kept_bytes, kept_files, pinned_bytes), (None, None, None));
+        let guess = size::read(&cache.home).expect("a note");
+        assert_eq!(guess.counted, None);
+        let settings = Cache::settings(10);
+        assert!(collect_after_run(&cache.home, &settings, 1, &|| false).is_none());
+    }
+    assert_eq!(cache.records.keys().expect("the keys").len(), 8);
+}
+
+#[test]
+fn what_went_is_told_also_where_something_could_not_go() {
+    let cache = eight(100);
+    let key = cache.records.keys().expect("the keys")[0];
+    age(&cache.records.path(&key), 1);
+    let _unreadable = Unreadable::new(&cache.records.path(&key));
+    let ran = collect_after_run(&cache.home, &Cache::settings(10), 1, &|| false);
+    let done = ran.expect("something went");
+    assert_eq!((done.records, done.objects), (7, 7));
+    let kept = done.kept_bytes.filter(|kept| *kept > 0).expect("it was counted");
+    assert_eq!(size::read(&cache.home).and_then(|guess| guess.counted), Some(kept));
+}
+
+/// What it has in the making may be older than any grace: it is a large object.
+#[test]
+fn what_recompress_has_in_the_making_goes_only_where_it_is_not_at_work() {
+    let cache = Cache::new();
+    fs::create_private_dir(&cache.home.recompress()).expect("a folder");
+    let lock = fs::open_append(&cache.home.recompress_lock()).expect("a file");
+    lock.try_lock().expect("nobody else");
+    let making = cache.home.recompress().join(fs::unique_name());
+    fs::create_new(&making).expect("a file");
+    age(&making, 2);
+    assert_eq!(cache.collect(&cache.rules(None, 10)).totals.files(), 0);
+    drop(lock);
+    assert_eq!(cache.collect(&cache.rules(None, 10)).totals.remains, 1);
+    assert!(!making.exists() && cache.home.recompress_lock().exists());
 }
