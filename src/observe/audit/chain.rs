@@ -476,6 +476,21 @@ mod tests {
     }
 
     #[test]
+    fn words_of_a_command_hide_no_process_that_did_not_end() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("audit.log");
+        let mut dead = open(&path);
+        begin(&mut dead);
+        plain(&mut dead, "dd if=/dev/zero open=1");
+        plain(&mut dead, "dd open=- config=0123456789abcdef");
+        drop(dead);
+        begin(&mut open(&path));
+        let gaps = lines(&path).into_iter().filter(|line| line.action == "gap");
+        let told: Vec<String> = gaps.map(|line| line.details).collect();
+        assert!(told.len() == 1 && told[0].contains("line seq=2 did not end"), "{told:?}");
+    }
+
+    #[test]
     fn an_end_that_was_torn_is_cut_off_and_told() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("audit.log");

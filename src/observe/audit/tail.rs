@@ -110,12 +110,14 @@ pub(super) fn last_turn(file: &File, len: u64) -> io::Result<Option<Line>> {
             _ => bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1),
         };
         let mut all = bytes[begin..].split(|byte| *byte == b'\n').rev();
+        // Others may have the word in a text.
         let turn = all.find_map(|text| {
             let has = text.windows(6).any(|part| part == b" open=");
-            has.then(|| std::str::from_utf8(text).ok().and_then(Line::parse)).flatten()
+            let line = has.then(|| std::str::from_utf8(text).ok().and_then(Line::parse)).flatten();
+            line.filter(|line| line.open.is_some())
         });
-        if let Some(line) = turn.filter(|line| line.open.is_some()) {
-            return Ok(Some(line));
+        if turn.is_some() {
+            return Ok(turn);
         }
         bytes.truncate(begin);
         rest = bytes;
