@@ -122,7 +122,17 @@ fn limit(task: &str, failure: &Failure) -> Option<Record> {
     let action = match failure {
         Failure::TimedOut { .. } => "time",
         Failure::InputTooLarge { .. } => "input-size",
-        _ => return None,
+        Failure::OutOfMemory { .. } => "memory",
+        Failure::DiskFull { .. } => "disk",
+        Failure::Exit { .. }
+        | Failure::Signal { .. }
+        | Failure::Start { .. }
+        | Failure::OutputsMissing { .. }
+        | Failure::OutputRefused { .. }
+        | Failure::Input { .. }
+        | Failure::InputDenied { .. }
+        | Failure::ToolMissing { .. }
+        | Failure::Files { .. } => return None,
     };
     let record = Record::new(AuditType::ResourceLimit, task, action);
     Some(record.details(words::failure(failure)).failed())
@@ -178,13 +188,22 @@ mod tests {
 
     #[test]
     fn a_limit_that_ends_a_task_is_a_line_beside_its_failure() {
-        let task = TaskName::parse("a").expect("a good name");
-        let outcome = Outcome::Failed { failure: Failure::TimedOut { after_ms: 1000 } };
-        let (usage, reasons) = (Usage::default(), Vec::new());
-        let all = records(&Event::TaskFinished { task, outcome, usage, reasons });
-        let kinds: Vec<AuditType> = all.iter().map(|record| record.kind).collect();
-        assert_eq!(kinds, [AuditType::TaskFail, AuditType::ResourceLimit]);
-        assert!(all.iter().all(|record| !record.success));
+        let path = "x".to_owned();
+        for (failure, action) in [
+            (Failure::TimedOut { after_ms: 1000 }, "time"),
+            (Failure::InputTooLarge { path: path.clone(), size: 2, limit: 1 }, "input-size"),
+            (Failure::OutOfMemory { limit: 1 << 20 }, "memory"),
+            (Failure::DiskFull { path, percent: 99, ceiling: 90 }, "disk"),
+        ] {
+            let task = TaskName::parse("a").expect("a good name");
+            let outcome = Outcome::Failed { failure };
+            let (usage, reasons) = (Usage::default(), Vec::new());
+            let all = records(&Event::TaskFinished { task, outcome, usage, reasons });
+            let kinds: Vec<_> = all.iter().map(|record| (record.kind, record.action)).collect();
+            let limit = (AuditType::ResourceLimit, action);
+            assert_eq!(kinds, [(AuditType::TaskFail, "execute"), limit]);
+            assert!(all.iter().all(|record| !record.success));
+        }
     }
 
     #[test]
