@@ -11,6 +11,7 @@ mod record;
 mod syslog;
 mod tail;
 
+use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -33,7 +34,7 @@ use syslog::Syslog;
 
 /// How long records are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(500);
-/// So many are written without waiting for more.
+/// So many are written without waiting for more, and no more at a time.
 const MANY: usize = 4096;
 /// How many wait for a disk that takes nothing; what is more is counted.
 const MOST: usize = 65_536;
@@ -73,7 +74,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: Vec<Entry>,
+    waiting: VecDeque<Entry>,
     /// Records that found no room.
     lost: u64,
     closing: bool,
@@ -155,7 +156,7 @@ impl Audit {
         if let Some(totals) = lock(&self.0.state).totals.take() {
             record.details = format!("{} {totals}", record.details);
         }
-        lock(&self.0.state).waiting.push(Entry::End(record));
+        lock(&self.0.state).waiting.push_back(Entry::End(record));
         self.0.flush(true);
         let mut writer = lock(&self.0.writer);
         let state = lock(&self.0.state);
@@ -168,7 +169,7 @@ impl Audit {
         let first = state.waiting.is_empty();
         for record in records {
             if state.waiting.len() < MOST {
-                state.waiting.push(Entry::Plain(record));
+                state.waiting.push_back(Entry::Plain(record));
             } else {
                 state.lost += 1;
             }
@@ -228,31 +229,50 @@ impl Shared {
                 return;
             }
             drop(state);
-            self.flush(false);
+            if !self.flush(false) {
+                // A disk that is full is asked again, but not for every record.
+                let state = lock(&self.state);
+                let open = |state: &mut State| !state.closing;
+                drop(self.work.wait_timeout_while(state, GATHER, open));
+            }
         }
     }
 
-    /// Writes what waits. What cannot be written waits on.
-    fn flush(&self, last: bool) {
+    /// Writes what waits, piece by piece. What cannot be written waits on.
+    fn flush(&self, last: bool) -> bool {
         let mut writer = lock(&self.writer);
-        let (mut entries, lost) = {
-            let mut state = lock(&self.state);
-            (std::mem::take(&mut state.waiting), state.lost)
-        };
-        if lost > 0 {
-            entries.insert(0, Entry::Plain(missing(lost)));
+        loop {
+            let (entries, lost, is_all) = lock(&self.state).take();
+            if !writer.write(&entries, last && is_all) {
+                lock(&self.state).put_back(entries, lost);
+                return false;
+            }
+            if is_all {
+                return true;
+            }
         }
-        let written = writer.write(&entries, last);
-        let mut state = lock(&self.state);
-        if written {
-            state.lost -= lost;
-            return;
+    }
+}
+
+impl State {
+    /// The next piece, with how many are said to be lost in it, and whether it is all that waits.
+    fn take(&mut self) -> (Vec<Entry>, u64, bool) {
+        let lost = std::mem::take(&mut self.lost);
+        let gap = (lost > 0).then(|| Entry::Plain(missing(lost)));
+        let most = self.waiting.len().min(MANY);
+        let entries = gap.into_iter().chain(self.waiting.drain(..most)).collect();
+        (entries, lost, self.waiting.is_empty())
+    }
+
+    /// A piece that was not written waits on before all that came meanwhile. What there is no room
+    /// for is the newest, as it is without a piece on its way.
+    fn put_back(&mut self, entries: Vec<Entry>, lost: u64) {
+        for entry in entries.into_iter().skip(usize::from(lost > 0)).rev() {
+            self.waiting.push_front(entry);
         }
-        if lost > 0 {
-            entries.remove(0);
-        }
-        entries.append(&mut state.waiting);
-        state.waiting = entries;
+        let over = self.waiting.len().saturating_sub(MOST);
+        self.waiting.truncate(MOST);
+        self.lost += lost + over as u64;
     }
 }
 
@@ -283,8 +303,6 @@ impl Writer {
                     tracing::error!(problem, "audit log cannot be written");
                     self.failed = Some(error);
                 }
-                // A disk that is full is asked again, but not for every record.
-                thread::sleep(if last { Duration::ZERO } else { GATHER });
                 false
             }
         }
@@ -353,3 +371,6 @@ fn user() -> String {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;
