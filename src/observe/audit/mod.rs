@@ -70,6 +70,9 @@ struct Shared {
     /// For the thread: there is something to do.
     work: Condvar,
     writer: Mutex<Writer>,
+    /// Without the log the program does nothing.
+    required: bool,
+    stop: Cancel,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +84,16 @@ struct State {
     thread: Option<JoinHandle<()>>,
     /// How the run ended.
     totals: Option<String>,
+    /// How many events of the run did not come here.
+    unheard: u64,
+}
+
+/// Hears of the events of a run.
+#[derive(Debug)]
+struct Listener {
+    audit: Audit,
+    /// The number of the last event that came here.
+    last: u64,
 }
 
 #[derive(Debug)]
@@ -128,13 +141,14 @@ impl Audit {
         let text = writer.chain.append(&[Entry::Begin(Box::new(begin))], true)?;
         writer.pass_on(&text);
         let state = Mutex::new(State::default());
+        let (required, stop) = (writer.options.required, writer.options.stop.clone());
         let (work, writer) = (Condvar::new(), Mutex::new(writer));
-        Ok(Self(Arc::new(Shared { state, work, writer })))
+        Ok(Self(Arc::new(Shared { state, work, writer, required, stop })))
     }
 
     /// A listener for the events of a run.
     pub fn listener(&self) -> Box<dyn Observer> {
-        Box::new(self.clone())
+        Box::new(Listener { audit: self.clone(), last: 0 })
     }
 
     /// Notes something that the program did.
@@ -161,7 +175,17 @@ impl Audit {
         let mut writer = lock(&self.0.writer);
         let state = lock(&self.0.state);
         let missing = state.lost + state.waiting.len() as u64;
-        writer.end(missing)
+        writer.end(missing, state.unheard)
+    }
+
+    /// Events went by because a listener was too slow: the log has a hole, and says so.
+    fn miss(&self, events: u64) {
+        lock(&self.0.state).unheard += events;
+        let what = format!("{events} events are missing: a listener was too slow");
+        self.add(vec![gap(what)]);
+        if self.0.required {
+            self.0.stop.raise();
+        }
     }
 
     fn add(&self, records: Vec<Record>) {
@@ -192,17 +216,22 @@ impl Audit {
     }
 }
 
-impl Observer for Audit {
+impl Observer for Listener {
     fn observe(&mut self, event: &Stamped) -> Result<(), String> {
+        let missed = event.seq.saturating_sub(self.last + 1);
+        self.last = event.seq;
+        if missed > 0 {
+            self.audit.miss(missed);
+        }
         match &event.event {
-            Event::TaskQueued { .. } => self.go_async(),
+            Event::TaskQueued { .. } => self.audit.go_async(),
             Event::RunFinished { summary } => {
-                lock(&self.0.state).totals = Some(events::totals(summary));
+                lock(&self.audit.0.state).totals = Some(events::totals(summary));
             }
             other => {
                 let records = events::records(other);
                 if !records.is_empty() {
-                    self.add(records);
+                    self.audit.add(records);
                 }
             }
         }
@@ -342,7 +371,12 @@ impl Writer {
         }
     }
 
-    fn end(&mut self, missing: u64) -> AuditEnd {
+    fn end(&mut self, missing: u64, unheard: u64) -> AuditEnd {
+        if unheard > 0 && self.options.required && self.failed.is_none() {
+            let what = format!("{unheard} events went by: a listener was too slow");
+            let problem = io::Error::other(what);
+            self.failed = Some(FileError::new("write all to", &self.options.file, problem));
+        }
         let mut problems = std::mem::take(&mut self.problems);
         problems.extend(self.chain.take_trouble());
         let failed = self.failed.take();
@@ -356,9 +390,11 @@ impl Writer {
 }
 
 fn missing(lost: u64) -> Record {
-    Record::new(AuditType::Warning, "audit-log", "gap")
-        .details(format!("{lost} records are missing: the log could not be written"))
-        .failed()
+    gap(format!("{lost} records are missing: the log could not be written"))
+}
+
+fn gap(what: String) -> Record {
+    Record::new(AuditType::Warning, "audit-log", "gap").details(what).failed()
 }
 
 /// The name of the user that this process is, or the number of one without a name.

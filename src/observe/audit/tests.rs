@@ -1,5 +1,7 @@
 //! Tests of what waits for the file, and of when it is written.
 
+use std::path::Path;
+
 use super::*;
 
 fn entry(number: usize) -> Entry {
@@ -32,4 +34,58 @@ fn what_a_full_disk_keeps_waiting_is_bounded_and_tried_in_pieces() {
     assert_eq!(lost, 30);
     assert_eq!((name(&piece[0]), name(&piece[1]), piece.len()), ("audit-log", "0", MANY + 1));
     assert_eq!(state.lost, 0, "it is told");
+}
+
+fn options(folder: &Path) -> AuditOptions {
+    AuditOptions {
+        file: folder.join("audit.log"),
+        key: None,
+        anchor: None,
+        syslog: None,
+        console: false,
+        required: true,
+        config: String::new(),
+        stop: Cancel::new(),
+    }
+}
+
+fn started(options: AuditOptions) -> Audit {
+    let (verb, version, command) = ("build".into(), "1".into(), "reprovm".into());
+    let loaded = Operation::SettingsLoaded { files: Vec::new(), set: Vec::new() };
+    Audit::start(options, &Operation::Started { verb, version, command }, &loaded).expect("a log")
+}
+
+fn ended(audit: &Audit) -> AuditEnd {
+    audit.finish(&Operation::Ended { verb: "build".into(), code: 0, took_ms: 1 })
+}
+
+fn event(seq: u64) -> Stamped {
+    let event = Event::CancelRequested { signal: 2 };
+    Stamped { seq, time_ns: 0, run: "r".into(), event }
+}
+
+#[test]
+fn events_that_went_by_are_a_line_where_they_are_missing_and_stop_the_run() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for required in [true, false] {
+        let options = AuditOptions { required, ..options(folder.path()) };
+        let stop = options.stop.clone();
+        let audit = started(options);
+        let mut listener = audit.listener();
+        for seq in [1, 2, 7] {
+            listener.observe(&event(seq)).expect("it listens");
+        }
+        assert_eq!(stop.is_raised(), required);
+        let end = ended(&audit);
+        assert_eq!(
+            end.failed.map(|error| error.source.to_string()),
+            required.then(|| { "4 events went by: a listener was too slow".to_owned() })
+        );
+        let text = std::fs::read_to_string(folder.path().join("audit.log")).expect("the log");
+        let lines: Vec<Line> = text.lines().filter_map(Line::parse).collect();
+        let kinds: Vec<&str> = lines.iter().map(|line| line.action.as_str()).collect();
+        assert_eq!(kinds[kinds.len() - 5..], ["cancel", "cancel", "gap", "cancel", "stop"]);
+        let gap = &lines[lines.len() - 3];
+        assert!(gap.details.starts_with("4 events are missing"), "{}", gap.details);
+    }
 }
