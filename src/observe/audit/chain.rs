@@ -146,6 +146,11 @@ impl Chain {
         written.and_then(|text| unlocked.map(|()| text))
     }
 
+    /// Waits until what was appended is on the disk.
+    pub(super) fn sync(&self) -> Result<(), FileError> {
+        self.file.sync_data().at("write to the disk", &self.path)
+    }
+
     /// How far the log got, as far as this process knows.
     pub(super) fn mark(&self) -> Option<Anchor> {
         self.known.map(|(_, Head { seq, hash, .. })| Anchor { seq, hash })

@@ -102,6 +102,8 @@ struct Writer {
     chain: Chain,
     syslog: Option<Syslog>,
     synced: Stopwatch,
+    /// Something was written since.
+    unsynced: bool,
     /// Why the log could not be written.
     failed: Option<FileError>,
     /// Sentences for the end.
@@ -137,7 +139,8 @@ impl Audit {
         let chain = Chain::open(&options.file, options.key.as_deref(), user())?;
         let syslog = options.syslog.clone().map(Syslog::new);
         let (synced, problems) = (Stopwatch::start(), Vec::new());
-        let mut writer = Writer { options, chain, syslog, synced, failed: None, problems };
+        let (unsynced, failed) = (false, None);
+        let mut writer = Writer { options, chain, syslog, synced, unsynced, failed, problems };
         let text = writer.chain.append(&[Entry::Begin(Box::new(begin))], true)?;
         writer.pass_on(&text);
         let state = Mutex::new(State::default());
@@ -247,9 +250,13 @@ impl Shared {
     /// The life of the thread.
     fn work(&self) {
         loop {
-            let state = lock(&self.state);
-            let idle = |state: &mut State| state.waiting.is_empty() && !state.closing;
-            let state = self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+            let due = lock(&self.writer).due();
+            let state = self.wait_for_work(due);
+            if state.waiting.is_empty() && !state.closing {
+                drop(state);
+                lock(&self.writer).sync();
+                continue;
+            }
             let calm = |state: &mut State| state.waiting.len() < MANY && !state.closing;
             let gathered = self.work.wait_timeout_while(state, GATHER, calm);
             let (state, _) = gathered.unwrap_or_else(PoisonError::into_inner);
@@ -263,6 +270,19 @@ impl Shared {
                 let state = lock(&self.state);
                 let open = |state: &mut State| !state.closing;
                 drop(self.work.wait_timeout_while(state, GATHER, open));
+            }
+        }
+    }
+
+    /// Until something waits to be written, the end comes, or what is written must be synced.
+    fn wait_for_work(&self, due: Option<Duration>) -> MutexGuard<'_, State> {
+        let state = lock(&self.state);
+        let idle = |state: &mut State| state.waiting.is_empty() && !state.closing;
+        match due {
+            None => self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner),
+            Some(due) => {
+                let waited = self.work.wait_timeout_while(state, due, idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
             }
         }
     }
@@ -318,22 +338,40 @@ impl Writer {
         match self.chain.append(entries, sync) {
             Ok(text) => {
                 self.pass_on(&text);
+                self.unsynced = !sync;
                 if sync {
                     self.anchor();
                 }
                 true
             }
             Err(error) => {
-                if self.options.required {
-                    self.options.stop.raise();
-                }
-                if self.failed.is_none() {
-                    let problem = format!("{error}: {}", error.source);
-                    tracing::error!(problem, "audit log cannot be written");
-                    self.failed = Some(error);
-                }
+                self.fail(error);
                 false
             }
+        }
+    }
+
+    /// When what was written must be brought onto the disk, though nothing comes after it.
+    fn due(&self) -> Option<Duration> {
+        self.unsynced.then(|| SYNC.saturating_sub(self.synced.elapsed()))
+    }
+
+    fn sync(&mut self) {
+        (self.synced, self.unsynced) = (Stopwatch::start(), false);
+        match self.chain.sync() {
+            Ok(()) => self.anchor(),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn fail(&mut self, error: FileError) {
+        if self.options.required {
+            self.options.stop.raise();
+        }
+        if self.failed.is_none() {
+            let problem = format!("{error}: {}", error.source);
+            tracing::error!(problem, "audit log cannot be written");
+            self.failed = Some(error);
         }
     }
 

@@ -89,3 +89,23 @@ fn events_that_went_by_are_a_line_where_they_are_missing_and_stop_the_run() {
         assert!(gap.details.starts_with("4 events are missing"), "{}", gap.details);
     }
 }
+
+#[test]
+fn what_is_written_is_synced_and_anchored_though_nothing_comes_after_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let anchor = folder.path().join("anchors");
+    let audit = started(AuditOptions { anchor: Some(anchor.clone()), ..options(folder.path()) });
+    assert_eq!(lock(&audit.0.writer).due(), None, "the first lines are on the disk");
+    audit.tell(&Operation::Warned { what: "x".into(), problem: "y".into() });
+    assert!(audit.0.flush(false));
+    let due = lock(&audit.0.writer).due();
+    assert!(due.is_some_and(|due| due <= SYNC), "{due:?}");
+    assert!(!anchor.exists());
+    // The thread does not wait for more, but until it is due.
+    assert!(audit.0.wait_for_work(Some(Duration::ZERO)).waiting.is_empty());
+    lock(&audit.0.writer).sync();
+    assert_eq!(lock(&audit.0.writer).due(), None);
+    let text = std::fs::read_to_string(&anchor).expect("an anchor");
+    assert!(text.lines().count() == 1 && text.contains("\"seq\":4"), "{text}");
+    ended(&audit);
+}
