@@ -70,6 +70,8 @@ impl Journal {
         for event in std::mem::take(&mut self.held) {
             open.event(&event)?;
         }
+        // Others can see the file: it says at once whose it is.
+        open.write()?;
         self.open = Some(open);
         Ok(())
     }

@@ -95,6 +95,19 @@ fn a_run_that_has_nothing_to_do_leaves_nothing() {
 }
 
 #[test]
+fn a_journal_says_from_its_beginning_whose_it_is() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let mut journal = journal(folder.path(), 1 << 20);
+    for (seq, event) in (1..).zip([started(), queued("a"), queued("b")]) {
+        journal.observe(&stamped(seq, event)).expect("room for it");
+    }
+    let path = folder.path().join("runs").join(name_of(RUN));
+    let tail = tail(&path).expect("a readable file").expect("a run");
+    assert_eq!((tail.header.command.as_str(), tail.beginning.event), ("reprovm m", started()));
+    assert_eq!(files::read_to_string(&path).expect("a file").lines().count(), 3, "one waits");
+}
+
+#[test]
 fn what_is_idle_is_on_the_disk() {
     let folder = TempDir::new().expect("a temporary folder");
     let mut journal = journal(folder.path(), 1 << 20);
