@@ -18,6 +18,8 @@ pub use form::{Header, Odd, Tail, name_of, read, run_of, tail};
 
 /// How many events may wait for the run to have something to do.
 const MOST_HELD: usize = 200;
+/// A single journal ends at such a part of what all may have, so that a large run leaves others.
+const SHARES: u64 = 4;
 /// At this size what waits is written, or when it is so old, also where events come without a
 /// pause.
 const BUFFER: usize = 64 * 1024;
@@ -29,7 +31,7 @@ pub struct JournalOptions {
     pub folder: PathBuf,
     /// How many journals stay.
     pub keep: usize,
-    /// How many bytes they may have together; no single one grows beyond it.
+    /// How many bytes they may have together; no single one grows beyond its share of it.
     pub max_bytes: u64,
     pub header: Header,
 }
@@ -122,7 +124,7 @@ impl Observer for Journal {
             return if begins { self.begin(&event.run) } else { Ok(()) };
         };
         let is_end = matches!(event.event, Event::RunFinished { .. });
-        if open.is_full(self.options.max_bytes) && !is_end {
+        if open.is_full(self.options.max_bytes / SHARES) && !is_end {
             return Ok(());
         }
         open.event(event)

@@ -151,11 +151,31 @@ fn long_outputs_and_bytes_that_are_no_text_are_left_to_the_store() {
 fn a_journal_that_is_full_has_its_end() {
     let words = || wrote(Output::Bytes(vec![b'x'; 1000].as_slice().into()));
     let (folder, back) =
-        told(&[started(), queued("a"), words(), words(), words(), finished()], 1500);
+        told(&[started(), queued("a"), words(), words(), words(), finished()], 4 * 1500);
     assert!(back.len() < 6, "{back:?}");
     assert_eq!(back.last().expect("an event").event, finished());
     let path = folder.path().join("runs").join(name_of(RUN));
     assert!(path.metadata().expect("a file").len() < 3500);
+}
+
+#[test]
+fn one_large_run_leaves_the_history_of_others() {
+    let words = || wrote(Output::Bytes(vec![b'x'; 60_000].as_slice().into()));
+    let folder = TempDir::new().expect("a temporary folder");
+    for run in ["00000000000000aa", "00000000000000bb"] {
+        let mut journal = journal(folder.path(), 1 << 20);
+        let many = if run.ends_with('b') { 100 } else { 1 };
+        let events = [started(), queued("a")].into_iter().chain((0..many).map(|_| words()));
+        for (seq, event) in (1..).zip(events.chain([finished()])) {
+            let event = Stamped { run: run.into(), ..stamped(seq, event) };
+            journal.observe(&event).expect("room for it");
+        }
+        journal.finish().expect("room for it");
+    }
+    let size = |run: &str| folder.path().join("runs").join(name_of(run)).metadata();
+    let large = size("00000000000000bb").expect("the newest").len();
+    assert!((200_000..400_000).contains(&large), "{large}");
+    size("00000000000000aa").expect("the one before");
 }
 
 #[test]
