@@ -48,6 +48,7 @@ pub struct Journal {
 #[derive(Debug)]
 struct Open {
     path: PathBuf,
+    born: bounds::Time,
     file: File,
     /// Whole lines that are not written yet.
     waiting: Vec<u8>,
@@ -66,8 +67,9 @@ impl Journal {
         let file = fs::create_private_dir(&self.options.folder)
             .and_then(|()| fs::create_new(&path))
             .map_err(|error| sentence(&error))?;
+        let born = file.metadata().map(|meta| bounds::changed(&meta)).unwrap_or_default();
         let waiting = Vec::with_capacity(2 * BUFFER);
-        let mut open = Open { path, file, waiting, since_ns: 0, written: 0 };
+        let mut open = Open { path, born, file, waiting, since_ns: 0, written: 0 };
         open.line(&self.options.header)?;
         for event in std::mem::take(&mut self.held) {
             open.event(&event)?;
@@ -142,7 +144,8 @@ impl Observer for Journal {
         self.idle()?;
         let Some(open) = self.open.take() else { return Ok(()) };
         let JournalOptions { folder, keep, max_bytes, .. } = &self.options;
-        bounds::keep_newest(folder, &open.path, *keep, *max_bytes).map_err(|error| sentence(&error))
+        let own = (open.path.as_path(), open.born);
+        bounds::keep_newest(folder, own, *keep, *max_bytes).map_err(|error| sentence(&error))
     }
 
     fn name(&self) -> &'static str {

@@ -179,6 +179,33 @@ fn one_large_run_leaves_the_history_of_others() {
 }
 
 #[test]
+fn a_run_that_ends_late_leaves_the_journal_of_the_next() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let [mut first, mut next] = [0; 2].map(|_| {
+        let mut journal = journal(folder.path(), 1 << 20);
+        journal.options.keep = 1;
+        journal
+    });
+    let begin = |journal: &mut Journal, run: &str| {
+        let event = Stamped { run: run.into(), ..stamped(1, queued("a")) };
+        journal.observe(&event).expect("room for it");
+        folder.path().join("runs").join(name_of(run))
+    };
+    let own = begin(&mut first, "00000000000000aa");
+    let other = begin(&mut next, "00000000000000bb");
+    // The clock of a file system may stand still for a moment.
+    let later = own.metadata().and_then(|meta| meta.modified()).expect("a time");
+    let later = later + std::time::Duration::from_secs(1);
+    files::File::open(&other).and_then(|file| file.set_modified(later)).expect("a file");
+    first.finish().expect("room for it");
+    assert!(own.exists() && other.exists());
+    // At its own end the next one removes what is older.
+    begin(&mut next, "00000000000000bb");
+    next.finish().expect("room for it");
+    assert!(!own.exists() && other.exists());
+}
+
+#[test]
 fn lines_that_are_torn_or_foreign_are_passed_over() {
     let (folder, _) = told(&[started(), queued("a"), finished()], 1 << 20);
     let path = folder.path().join("runs").join(name_of(RUN));
