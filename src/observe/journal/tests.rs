@@ -228,6 +228,26 @@ fn lines_that_are_torn_or_foreign_are_passed_over() {
 }
 
 #[test]
+fn a_line_without_bound_is_passed_over_and_what_follows_is_read() {
+    use std::os::unix::fs::FileExt as _;
+    let (folder, _) = told(&[started(), queued("a"), finished()], 1 << 20);
+    let path = folder.path().join("runs").join(name_of(RUN));
+    let text = files::read_to_string(&path).expect("a file");
+    let hole = 70 << 20;
+    let file = files::File::options().write(true).open(&path).expect("a file");
+    file.set_len(hole).and_then(|()| file.write_all_at(b"\n", hole)).expect("a hole");
+    file.write_all_at(text.as_bytes(), hole + 1).expect("room for it");
+    let mut seen = 0;
+    let (header, odd) = read(&path, |_| {
+        seen += 1;
+        true
+    })
+    .expect("a readable file");
+    assert_eq!((seen, odd), (6, Odd { foreign: 1, torn: false }));
+    assert_eq!(header.command, "reprovm m");
+}
+
+#[test]
 fn only_names_that_we_give_are_journals() {
     assert_eq!(run_of(&name_of(RUN)), Some(RUN));
     for other in ["notes.jsonl", "0123456789ABCDEF.jsonl", "0123456789abcdef.json", RUN] {
