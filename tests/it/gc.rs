@@ -305,7 +305,15 @@ fn what_a_run_at_work_has_used_or_saved_stays() {
     let [used, unused] = ["used", "unused"].map(|task| project.key(task));
     age_all(&project.path(".reprovm"), 200);
     let run = project.remove("used").spawn_json(["manifest.txt", "hold"]);
-    wait_until("the task that holds", || project.exists("up"));
+    // The journal of the run is written a moment later than the task is at work, and then no more.
+    let journals = project.path(".reprovm/runs");
+    let is_told = || {
+        files_below(&journals, &[]).iter().any(|name| {
+            let text = fs::read_to_string(journals.join(name)).unwrap_or_default();
+            text.contains("\"type\":\"task_started\",\"task\":\"hold\"")
+        })
+    };
+    wait_until("the task that holds", || project.exists("up") && is_told());
     let object = hex_digest(&written("unused", 400));
     let gone = [format!("age record {unused}"), format!("unneeded object {object}")];
     // All that is left is more than may be.
