@@ -22,6 +22,7 @@ use super::clock::{self, Stopwatch};
 use super::text;
 
 pub mod beneath;
+pub mod lines;
 pub mod shared;
 
 /// A failed operation on a file: what was tried, on which path; the system's answer is the source.

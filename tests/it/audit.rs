@@ -377,6 +377,9 @@ fn a_sealed_log_is_proved_with_the_copy_of_its_first_key() {
     project.file(".reprovm/audit.log", cut).chmod(".reprovm/audit.log", 0o600);
     project.run(["audit", "verify"]).success();
     project.run(["audit", "verify", "--key", "first.key"]).code(13).stdout_has("cut tail");
+    project.remove(".reprovm/audit.log").run(["audit", "verify"]).code(2);
+    let gone = project.run(["audit", "verify", "--key", "first.key"]);
+    gone.code(13).stdout_has("missing: there is no log, and the key of this machine says");
     // A key that others may read is none.
     project.chmod("live.key", 0o644);
     project.run(["manifest.txt"]).code(3).stderr_has("chmod 600");

@@ -69,9 +69,16 @@ impl TaskAccount {
         self.started && (self.is_executed() || self.is_failed())
     }
 
-    /// How long it had its slot; where that was not measured, what its command took.
+    /// How long it had its slot and went on; where that was not measured, what its command took.
     pub fn busy_us(&self) -> u64 {
-        self.turn.as_ref().map_or_else(|| self.usage.duration_ms * 1000, |turn| turn.took_us)
+        let Some(turn) = &self.turn else { return self.usage.duration_ms.saturating_mul(1000) };
+        turn.took_us.saturating_sub(self.held_us())
+    }
+
+    /// How long it had its slot and waited in it: for what a limit holds back, for another run, or
+    /// before another attempt.
+    pub fn held_us(&self) -> u64 {
+        self.spent_us(Work::Wait).saturating_add(self.spent_us(Work::Pause))
     }
 
     /// How long it was ready and had no slot.
@@ -288,6 +295,27 @@ pub(super) mod tests {
             self.tell(begin, Event::TaskStarted { task: task(), attempt: 1, command });
             self.tell(end, Event::TaskTimed { task: task(), turn });
             self.tell(end, Event::TaskFinished { task: task(), outcome, usage, reasons })
+        }
+
+        /// A task that had its slot in this time and waited in it but for the last `command`.
+        pub(crate) fn held(
+            &mut self,
+            task: &str,
+            (begin, end): (i64, i64),
+            command: u64,
+        ) -> &mut Self {
+            let took = u64::try_from(end - begin).expect("it ends after its beginning") * 1000;
+            let half = (took - command * 1000) / 2;
+            let spans = vec![
+                Span { work: Work::Wait, at_us: 0, took_us: half },
+                Span { work: Work::Pause, at_us: half, took_us: half },
+                Span { work: Work::Command, at_us: 2 * half, took_us: command * 1000 },
+            ];
+            let turn = Turn { slot: 1, began_ns: begin * 1_000_000, took_us: took, spans };
+            let usage = Usage { duration_ms: command, attempts: 2, ..Usage::default() };
+            let (outcome, reasons) = (Outcome::Executed, Vec::new());
+            self.tell(end, Event::TaskTimed { task: name(task), turn });
+            self.tell(end, Event::TaskFinished { task: name(task), outcome, usage, reasons })
         }
 
         /// A task that was taken from the cache, which took all of this time.

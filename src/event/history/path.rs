@@ -12,9 +12,9 @@ use crate::base::TaskName;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     pub task: TaskName,
-    /// How long it had its slot.
+    /// How long it had its slot and went on.
     pub busy_us: u64,
-    /// How long it was ready and had none.
+    /// How long it was ready and had none, or waited in it.
     pub waited_us: u64,
 }
 
@@ -45,7 +45,7 @@ pub fn critical_path(account: &Account) -> CriticalPath {
     // What is taken is taken out, so that no foreign journal leads in a circle.
     while let Some((name, _)) = next.and_then(|name| lengths.remove_entry(name)) {
         let Some(task) = account.tasks.get(name) else { break };
-        let (busy_us, waited_us) = (task.busy_us(), task.waited_us());
+        let (busy_us, waited_us) = (task.busy_us(), task.waited_us() + task.held_us());
         path.busy_us += busy_us;
         path.waited_us += waited_us;
         path.steps.push(Step { task: name.clone(), busy_us, waited_us });
@@ -74,6 +74,18 @@ mod tests {
         assert_eq!(names(&path), ["a", "b"]);
         assert_eq!((path.busy_us, path.waited_us), (70_000, 5000));
         assert_eq!(path.steps[1].waited_us, 5000);
+    }
+
+    #[test]
+    fn a_task_that_waits_in_its_slot_is_not_busy() {
+        let mut tale = Tale::default();
+        tale.queued(0, "held", None).queued(0, "works", None);
+        tale.ran("works", (0, 50), 0).held("held", (10, 110), 20);
+        assert_eq!(names(&critical_path(&tale.account)), ["works"]);
+        tale.queued(110, "next", Some("held")).ran("next", (110, 150), 0);
+        let path = critical_path(&tale.account);
+        assert_eq!(names(&path), ["held", "next"]);
+        assert_eq!((path.busy_us, path.waited_us), (60_000, 90_000));
     }
 
     #[test]

@@ -146,6 +146,11 @@ impl Chain {
         written.and_then(|text| unlocked.map(|()| text))
     }
 
+    /// Waits until what was appended is on the disk.
+    pub(super) fn sync(&self) -> Result<(), FileError> {
+        self.file.sync_data().at("write to the disk", &self.path)
+    }
+
     /// How far the log got, as far as this process knows.
     pub(super) fn mark(&self) -> Option<Anchor> {
         self.known.map(|(_, Head { seq, hash, .. })| Anchor { seq, hash })
@@ -194,7 +199,7 @@ impl Chain {
         if let Some(begun) = &mut self.begun {
             begun.alone &= self.known.is_some_and(|(known, _)| known == len);
         }
-        let keep = len - tail.torn.len() as u64;
+        let keep = len - tail.torn.len() as u64 - tail.zeros;
         let key = self.key(tail.head)?;
         let user = self.user.clone();
         let text = if tail.wants_end { "\n".to_owned() } else { String::new() };
@@ -355,10 +360,17 @@ fn repair(draft: &mut Draft<'_>, tail: &Tail) {
         let record = Record::new(AuditType::Warning, "audit-log", "repair");
         draft.add(record.details(what).failed());
     };
+    let zeros = match tail.zeros {
+        0 => String::new(),
+        zeros => format!("{zeros} zeros, as a power failure leaves them"),
+    };
     if !tail.torn.is_empty() {
         let shown = crate::base::text::shown(&tail.torn[..tail.torn.len().min(SHOWN)]);
         let count = tail.torn.len();
-        warn(format!("removed {count} bytes of a line that was cut short: {shown}"));
+        let zeros = if zeros.is_empty() { zeros } else { format!("; and {zeros}") };
+        warn(format!("removed {count} bytes of a line that was cut short: {shown}{zeros}"));
+    } else if !zeros.is_empty() {
+        warn(format!("removed {zeros}"));
     }
     if tail.wants_end {
         warn("the last line had no end, and got one".to_owned());
@@ -476,6 +488,21 @@ mod tests {
     }
 
     #[test]
+    fn words_of_a_command_hide_no_process_that_did_not_end() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("audit.log");
+        let mut dead = open(&path);
+        begin(&mut dead);
+        plain(&mut dead, "dd if=/dev/zero open=1");
+        plain(&mut dead, "dd open=- config=0123456789abcdef");
+        drop(dead);
+        begin(&mut open(&path));
+        let gaps = lines(&path).into_iter().filter(|line| line.action == "gap");
+        let told: Vec<String> = gaps.map(|line| line.details).collect();
+        assert!(told.len() == 1 && told[0].contains("line seq=2 did not end"), "{told:?}");
+    }
+
+    #[test]
     fn an_end_that_was_torn_is_cut_off_and_told() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("audit.log");
@@ -502,6 +529,39 @@ mod tests {
         fs::write_atomic(&path, &torn).expect("a file");
         plain(&mut open(&path), "anew");
         assert_eq!(kinds(&path)[0].1, "begin");
+    }
+
+    #[test]
+    fn any_number_of_zeros_at_the_end_is_removed_and_told() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("audit.log");
+        let mut chain = open(&path);
+        begin(&mut chain);
+        plain(&mut chain, "first");
+        drop(chain);
+        let whole = std::fs::read(&path).expect("the log");
+        let zeros = 2_000_000;
+        for (keep, told) in [
+            (whole.len(), &["removed 2000000 zeros"][..]),
+            (whole.len() - 1, &["removed 2000000 zeros", "the last line had no end"]),
+            (whole.len() - 5, &["zeros, as a power failure leaves them"]),
+            (30, &["removed 30 bytes of a line"]),
+        ] {
+            let mut torn = whole[..keep].to_vec();
+            torn.resize(keep + zeros, 0);
+            fs::write_atomic(&path, &torn).expect("a file");
+            plain(&mut open(&path), "second");
+            let all = lines(&path);
+            let repairs = all.into_iter().filter(|line| line.action == "repair");
+            let repairs: Vec<String> = repairs.map(|line| line.details).collect();
+            assert_eq!(repairs.len(), told.len(), "kept {keep}: {repairs:?}");
+            assert!(repairs.iter().zip(told).all(|(a, b)| a.contains(b)), "{repairs:?}");
+        }
+        // Whose so many are that nothing stands before nobody knows.
+        fs::write_atomic(&path, &vec![0; zeros]).expect("a file");
+        let record = Record::new(AuditType::Warning, "x", "y");
+        open(&path).append(&[Entry::Plain(record)], false).expect_err("no log");
+        assert_eq!(std::fs::metadata(&path).expect("the file").len(), zeros as u64);
     }
 
     #[test]

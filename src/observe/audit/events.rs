@@ -2,7 +2,7 @@
 //! what. The values of variables and what tasks write do not.
 
 use super::record::{AuditType, Record};
-use crate::event::{Access, Event, Failure, Operation, Outcome, Summary};
+use crate::event::{Access, Collected, Event, Failure, Operation, Outcome, Summary};
 use crate::observe::{log, words};
 
 /// How many settings or names are listed.
@@ -43,6 +43,7 @@ pub(super) fn records(event: &Event) -> Vec<Record> {
             let details = format!("key={key} outputs={outputs}");
             vec![Record::new(AuditType::CacheStore, task.as_str(), "store").details(details)]
         }
+        Event::GcRan { collected: done } => collected(done),
         other => odd(other).into_iter().collect(),
     }
 }
@@ -53,19 +54,6 @@ fn odd(event: &Event) -> Option<Record> {
         Some(Record::new(AuditType::Warning, resource, action).details(details).failed())
     };
     match event {
-        Event::SecurityViolation { task, violation, refused } => {
-            let action = if *refused { "refuse" } else { "allow" };
-            let record = Record::new(AuditType::SecurityViolation, task.as_str(), action);
-            Some(record.details(words::violation(task, violation)).failed())
-        }
-        Event::AccessDenied { what, path, problem } => {
-            let action = match what {
-                Access::Input => "read",
-                Access::Cache => "access",
-            };
-            let record = Record::new(AuditType::PermissionDenied, path.as_str(), action);
-            Some(record.details(problem.as_str()).failed())
-        }
         Event::CacheDamaged { what, path, problem } => {
             warning(path, "set-aside", format!("damaged {what}: {problem}"))
         }
@@ -89,13 +77,78 @@ fn odd(event: &Event) -> Option<Record> {
         Event::CancelRequested { signal } => {
             warning("run", "cancel", format!("by {}", words::signal(*signal)))
         }
+        Event::JobserverUnused { problem } => warning("jobserver", "share", problem.clone()),
+        Event::WorkspaceBusy { holder } => {
+            warning("workspace", "wait", words::busy(holder.as_ref()))
+        }
+        other => guarded(other),
+    }
+}
+
+/// What is refused or held back.
+fn guarded(event: &Event) -> Option<Record> {
+    match event {
+        Event::SecurityViolation { task, violation, refused } => {
+            let action = if *refused { "refuse" } else { "allow" };
+            let record = Record::new(AuditType::SecurityViolation, task.as_str(), action);
+            Some(record.details(words::violation(task, violation)).failed())
+        }
+        Event::AccessDenied { what, path, problem } => {
+            let action = match what {
+                Access::Input => "read",
+                Access::Cache => "access",
+            };
+            let record = Record::new(AuditType::PermissionDenied, path.as_str(), action);
+            Some(record.details(problem.as_str()).failed())
+        }
         Event::LimitHit { held } => {
             let limit = words::limit(held.limit);
             let record = Record::new(AuditType::ResourceLimit, limit, "hold-back");
             Some(record.details(words::held(held)).failed())
         }
-        _ => None,
+        // These are seen to above.
+        Event::TaskStarted { .. }
+        | Event::TaskFinished { .. }
+        | Event::TaskRetrying { .. }
+        | Event::TasksUpToDate { .. }
+        | Event::CacheHit { .. }
+        | Event::CacheMiss { .. }
+        | Event::CacheStored { .. }
+        | Event::GcRan { .. }
+        | Event::CacheDamaged { .. }
+        | Event::CacheDegraded { .. }
+        | Event::SharedFileSystem { .. }
+        | Event::TaskNotSaved { .. }
+        | Event::TaskNotReproducible { .. }
+        | Event::CancelRequested { .. }
+        | Event::JobserverUnused { .. }
+        | Event::WorkspaceBusy { .. } => None,
+        // How a run goes on is for the log and the journal.
+        Event::RunStarted { .. }
+        | Event::TasksExpected { .. }
+        | Event::TaskQueued { .. }
+        | Event::TaskWaits { .. }
+        | Event::TaskOutput { .. }
+        | Event::TaskTimed { .. }
+        | Event::TaskSkipped { .. }
+        | Event::TaskPlanned { .. }
+        | Event::LimitsInForce { .. }
+        | Event::LimitLifted { .. }
+        | Event::RunFinished { .. } => None,
     }
+}
+
+/// What was taken away from the cache, and what keeps it larger than it may be.
+fn collected(done: &Collected) -> Vec<Record> {
+    let mut all = Vec::new();
+    if done.files() > 0 {
+        let removed = Record::new(AuditType::CacheStore, "cache", "collect");
+        all.push(removed.details(words::collected(done)));
+    }
+    if let Some(problem) = words::not_collected(done) {
+        all.push(Record::new(AuditType::Warning, "cache", "collect").details(problem).failed());
+    }
+    all
 }
 
 fn finished(task: &str, outcome: &Outcome, took_ms: u64) -> Vec<Record> {
@@ -122,7 +175,17 @@ fn limit(task: &str, failure: &Failure) -> Option<Record> {
     let action = match failure {
         Failure::TimedOut { .. } => "time",
         Failure::InputTooLarge { .. } => "input-size",
-        _ => return None,
+        Failure::OutOfMemory { .. } => "memory",
+        Failure::DiskFull { .. } => "disk",
+        Failure::Exit { .. }
+        | Failure::Signal { .. }
+        | Failure::Start { .. }
+        | Failure::OutputsMissing { .. }
+        | Failure::OutputRefused { .. }
+        | Failure::Input { .. }
+        | Failure::InputDenied { .. }
+        | Failure::ToolMissing { .. }
+        | Failure::Files { .. } => return None,
     };
     let record = Record::new(AuditType::ResourceLimit, task, action);
     Some(record.details(words::failure(failure)).failed())
@@ -178,13 +241,39 @@ mod tests {
 
     #[test]
     fn a_limit_that_ends_a_task_is_a_line_beside_its_failure() {
-        let task = TaskName::parse("a").expect("a good name");
-        let outcome = Outcome::Failed { failure: Failure::TimedOut { after_ms: 1000 } };
-        let (usage, reasons) = (Usage::default(), Vec::new());
-        let all = records(&Event::TaskFinished { task, outcome, usage, reasons });
-        let kinds: Vec<AuditType> = all.iter().map(|record| record.kind).collect();
-        assert_eq!(kinds, [AuditType::TaskFail, AuditType::ResourceLimit]);
-        assert!(all.iter().all(|record| !record.success));
+        let path = "x".to_owned();
+        for (failure, action) in [
+            (Failure::TimedOut { after_ms: 1000 }, "time"),
+            (Failure::InputTooLarge { path: path.clone(), size: 2, limit: 1 }, "input-size"),
+            (Failure::OutOfMemory { limit: 1 << 20 }, "memory"),
+            (Failure::DiskFull { path, percent: 99, ceiling: 90 }, "disk"),
+        ] {
+            let task = TaskName::parse("a").expect("a good name");
+            let outcome = Outcome::Failed { failure };
+            let (usage, reasons) = (Usage::default(), Vec::new());
+            let all = records(&Event::TaskFinished { task, outcome, usage, reasons });
+            let kinds: Vec<_> = all.iter().map(|record| (record.kind, record.action)).collect();
+            let limit = (AuditType::ResourceLimit, action);
+            assert_eq!(kinds, [(AuditType::TaskFail, "execute"), limit]);
+            assert!(all.iter().all(|record| !record.success));
+        }
+    }
+
+    #[test]
+    fn what_is_collected_and_what_the_console_warns_of_are_in_the_log() {
+        let kinds = |event: &Event| -> Vec<(AuditType, &'static str)> {
+            records(event).iter().map(|record| (record.kind, record.action)).collect()
+        };
+        let done = Collected { objects: 3, kept_bytes: 9, limit: Some(1), ..Collected::default() };
+        assert_eq!(
+            kinds(&Event::GcRan { collected: done }),
+            [(AuditType::CacheStore, "collect"), (AuditType::Warning, "collect")]
+        );
+        assert!(records(&Event::GcRan { collected: Collected::default() }).is_empty());
+        let unused = Event::JobserverUnused { problem: "no fifo".into() };
+        assert_eq!(kinds(&unused), [(AuditType::Warning, "share")]);
+        let busy = Event::WorkspaceBusy { holder: None };
+        assert_eq!(kinds(&busy), [(AuditType::Warning, "wait")]);
     }
 
     #[test]

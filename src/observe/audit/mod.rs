@@ -11,6 +11,7 @@ mod record;
 mod syslog;
 mod tail;
 
+use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -33,7 +34,7 @@ use syslog::Syslog;
 
 /// How long records are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(500);
-/// So many are written without waiting for more.
+/// So many are written without waiting for more, and no more at a time.
 const MANY: usize = 4096;
 /// How many wait for a disk that takes nothing; what is more is counted.
 const MOST: usize = 65_536;
@@ -69,17 +70,30 @@ struct Shared {
     /// For the thread: there is something to do.
     work: Condvar,
     writer: Mutex<Writer>,
+    /// Without the log the program does nothing.
+    required: bool,
+    stop: Cancel,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: Vec<Entry>,
+    waiting: VecDeque<Entry>,
     /// Records that found no room.
     lost: u64,
     closing: bool,
     thread: Option<JoinHandle<()>>,
     /// How the run ended.
     totals: Option<String>,
+    /// How many events of the run did not come here.
+    unheard: u64,
+}
+
+/// Hears of the events of a run.
+#[derive(Debug)]
+struct Listener {
+    audit: Audit,
+    /// The number of the last event that came here.
+    last: u64,
 }
 
 #[derive(Debug)]
@@ -88,6 +102,8 @@ struct Writer {
     chain: Chain,
     syslog: Option<Syslog>,
     synced: Stopwatch,
+    /// Something was written since.
+    unsynced: bool,
     /// Why the log could not be written.
     failed: Option<FileError>,
     /// Sentences for the end.
@@ -123,17 +139,19 @@ impl Audit {
         let chain = Chain::open(&options.file, options.key.as_deref(), user())?;
         let syslog = options.syslog.clone().map(Syslog::new);
         let (synced, problems) = (Stopwatch::start(), Vec::new());
-        let mut writer = Writer { options, chain, syslog, synced, failed: None, problems };
+        let (unsynced, failed) = (false, None);
+        let mut writer = Writer { options, chain, syslog, synced, unsynced, failed, problems };
         let text = writer.chain.append(&[Entry::Begin(Box::new(begin))], true)?;
         writer.pass_on(&text);
         let state = Mutex::new(State::default());
+        let (required, stop) = (writer.options.required, writer.options.stop.clone());
         let (work, writer) = (Condvar::new(), Mutex::new(writer));
-        Ok(Self(Arc::new(Shared { state, work, writer })))
+        Ok(Self(Arc::new(Shared { state, work, writer, required, stop })))
     }
 
     /// A listener for the events of a run.
     pub fn listener(&self) -> Box<dyn Observer> {
-        Box::new(self.clone())
+        Box::new(Listener { audit: self.clone(), last: 0 })
     }
 
     /// Notes something that the program did.
@@ -155,12 +173,22 @@ impl Audit {
         if let Some(totals) = lock(&self.0.state).totals.take() {
             record.details = format!("{} {totals}", record.details);
         }
-        lock(&self.0.state).waiting.push(Entry::End(record));
+        lock(&self.0.state).waiting.push_back(Entry::End(record));
         self.0.flush(true);
         let mut writer = lock(&self.0.writer);
         let state = lock(&self.0.state);
         let missing = state.lost + state.waiting.len() as u64;
-        writer.end(missing)
+        writer.end(missing, state.unheard)
+    }
+
+    /// Events went by because a listener was too slow: the log has a hole, and says so.
+    fn miss(&self, events: u64) {
+        lock(&self.0.state).unheard += events;
+        let what = format!("{events} events are missing: a listener was too slow");
+        self.add(vec![gap(what)]);
+        if self.0.required {
+            self.0.stop.raise();
+        }
     }
 
     fn add(&self, records: Vec<Record>) {
@@ -168,7 +196,7 @@ impl Audit {
         let first = state.waiting.is_empty();
         for record in records {
             if state.waiting.len() < MOST {
-                state.waiting.push(Entry::Plain(record));
+                state.waiting.push_back(Entry::Plain(record));
             } else {
                 state.lost += 1;
             }
@@ -191,17 +219,22 @@ impl Audit {
     }
 }
 
-impl Observer for Audit {
+impl Observer for Listener {
     fn observe(&mut self, event: &Stamped) -> Result<(), String> {
+        let missed = event.seq.saturating_sub(self.last + 1);
+        self.last = event.seq;
+        if missed > 0 {
+            self.audit.miss(missed);
+        }
         match &event.event {
-            Event::TaskQueued { .. } => self.go_async(),
+            Event::TaskQueued { .. } => self.audit.go_async(),
             Event::RunFinished { summary } => {
-                lock(&self.0.state).totals = Some(events::totals(summary));
+                lock(&self.audit.0.state).totals = Some(events::totals(summary));
             }
             other => {
                 let records = events::records(other);
                 if !records.is_empty() {
-                    self.add(records);
+                    self.audit.add(records);
                 }
             }
         }
@@ -217,9 +250,13 @@ impl Shared {
     /// The life of the thread.
     fn work(&self) {
         loop {
-            let state = lock(&self.state);
-            let idle = |state: &mut State| state.waiting.is_empty() && !state.closing;
-            let state = self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+            let due = lock(&self.writer).due();
+            let state = self.wait_for_work(due);
+            if state.waiting.is_empty() && !state.closing {
+                drop(state);
+                lock(&self.writer).sync();
+                continue;
+            }
             let calm = |state: &mut State| state.waiting.len() < MANY && !state.closing;
             let gathered = self.work.wait_timeout_while(state, GATHER, calm);
             let (state, _) = gathered.unwrap_or_else(PoisonError::into_inner);
@@ -228,31 +265,63 @@ impl Shared {
                 return;
             }
             drop(state);
-            self.flush(false);
+            if !self.flush(false) {
+                // A disk that is full is asked again, but not for every record.
+                let state = lock(&self.state);
+                let open = |state: &mut State| !state.closing;
+                drop(self.work.wait_timeout_while(state, GATHER, open));
+            }
         }
     }
 
-    /// Writes what waits. What cannot be written waits on.
-    fn flush(&self, last: bool) {
+    /// Until something waits to be written, the end comes, or what is written must be synced.
+    fn wait_for_work(&self, due: Option<Duration>) -> MutexGuard<'_, State> {
+        let state = lock(&self.state);
+        let idle = |state: &mut State| state.waiting.is_empty() && !state.closing;
+        match due {
+            None => self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner),
+            Some(due) => {
+                let waited = self.work.wait_timeout_while(state, due, idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
+    }
+
+    /// Writes what waits, piece by piece. What cannot be written waits on.
+    fn flush(&self, last: bool) -> bool {
         let mut writer = lock(&self.writer);
-        let (mut entries, lost) = {
-            let mut state = lock(&self.state);
-            (std::mem::take(&mut state.waiting), state.lost)
-        };
-        if lost > 0 {
-            entries.insert(0, Entry::Plain(missing(lost)));
+        loop {
+            let (entries, lost, is_all) = lock(&self.state).take();
+            if !writer.write(&entries, last && is_all) {
+                lock(&self.state).put_back(entries, lost);
+                return false;
+            }
+            if is_all {
+                return true;
+            }
         }
-        let written = writer.write(&entries, last);
-        let mut state = lock(&self.state);
-        if written {
-            state.lost -= lost;
-            return;
+    }
+}
+
+impl State {
+    /// The next piece, with how many are said to be lost in it, and whether it is all that waits.
+    fn take(&mut self) -> (Vec<Entry>, u64, bool) {
+        let lost = std::mem::take(&mut self.lost);
+        let gap = (lost > 0).then(|| Entry::Plain(missing(lost)));
+        let most = self.waiting.len().min(MANY);
+        let entries = gap.into_iter().chain(self.waiting.drain(..most)).collect();
+        (entries, lost, self.waiting.is_empty())
+    }
+
+    /// A piece that was not written waits on before all that came meanwhile. What there is no room
+    /// for is the newest, as it is without a piece on its way.
+    fn put_back(&mut self, entries: Vec<Entry>, lost: u64) {
+        for entry in entries.into_iter().skip(usize::from(lost > 0)).rev() {
+            self.waiting.push_front(entry);
         }
-        if lost > 0 {
-            entries.remove(0);
-        }
-        entries.append(&mut state.waiting);
-        state.waiting = entries;
+        let over = self.waiting.len().saturating_sub(MOST);
+        self.waiting.truncate(MOST);
+        self.lost += lost + over as u64;
     }
 }
 
@@ -269,24 +338,40 @@ impl Writer {
         match self.chain.append(entries, sync) {
             Ok(text) => {
                 self.pass_on(&text);
+                self.unsynced = !sync;
                 if sync {
                     self.anchor();
                 }
                 true
             }
             Err(error) => {
-                if self.options.required {
-                    self.options.stop.raise();
-                }
-                if self.failed.is_none() {
-                    let problem = format!("{error}: {}", error.source);
-                    tracing::error!(problem, "audit log cannot be written");
-                    self.failed = Some(error);
-                }
-                // A disk that is full is asked again, but not for every record.
-                thread::sleep(if last { Duration::ZERO } else { GATHER });
+                self.fail(error);
                 false
             }
+        }
+    }
+
+    /// When what was written must be brought onto the disk, though nothing comes after it.
+    fn due(&self) -> Option<Duration> {
+        self.unsynced.then(|| SYNC.saturating_sub(self.synced.elapsed()))
+    }
+
+    fn sync(&mut self) {
+        (self.synced, self.unsynced) = (Stopwatch::start(), false);
+        match self.chain.sync() {
+            Ok(()) => self.anchor(),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn fail(&mut self, error: FileError) {
+        if self.options.required {
+            self.options.stop.raise();
+        }
+        if self.failed.is_none() {
+            let problem = format!("{error}: {}", error.source);
+            tracing::error!(problem, "audit log cannot be written");
+            self.failed = Some(error);
         }
     }
 
@@ -324,7 +409,12 @@ impl Writer {
         }
     }
 
-    fn end(&mut self, missing: u64) -> AuditEnd {
+    fn end(&mut self, missing: u64, unheard: u64) -> AuditEnd {
+        if unheard > 0 && self.options.required && self.failed.is_none() {
+            let what = format!("{unheard} events went by: a listener was too slow");
+            let problem = io::Error::other(what);
+            self.failed = Some(FileError::new("write all to", &self.options.file, problem));
+        }
         let mut problems = std::mem::take(&mut self.problems);
         problems.extend(self.chain.take_trouble());
         let failed = self.failed.take();
@@ -338,9 +428,11 @@ impl Writer {
 }
 
 fn missing(lost: u64) -> Record {
-    Record::new(AuditType::Warning, "audit-log", "gap")
-        .details(format!("{lost} records are missing: the log could not be written"))
-        .failed()
+    gap(format!("{lost} records are missing: the log could not be written"))
+}
+
+fn gap(what: String) -> Record {
+    Record::new(AuditType::Warning, "audit-log", "gap").details(what).failed()
 }
 
 /// The name of the user that this process is, or the number of one without a name.
@@ -353,3 +445,6 @@ fn user() -> String {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

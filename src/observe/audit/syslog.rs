@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use super::line::Line;
 use super::record::AuditType;
+use crate::base::clock::Stopwatch;
 use crate::base::text::is_unsafe;
 use crate::base::{clock, text};
 use crate::config::SyslogAddress;
 
-/// How long any step may take: to find a name, to connect, to send what has come together.
+/// How long any step may take: to find a name, to connect, to send all that has come together.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// "log audit", of the facilities.
 const FACILITY: u8 = 13;
@@ -30,6 +31,7 @@ pub(super) struct Syslog {
     target: SyslogAddress,
     host: String,
     link: Link,
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl Syslog {
     pub(super) fn new(target: SyslogAddress) -> Self {
         let host = nix::unistd::gethostname().unwrap_or_default();
         let host = header(&host.to_string_lossy(), 255);
-        Self { target, host, link: Link::Closed }
+        Self { target, host, link: Link::Closed, patience: PATIENCE }
     }
 
     /// Sends lines of the log. The error is a sentence, and the last.
@@ -85,7 +87,6 @@ impl Syslog {
             SyslogAddress::Socket(path) => {
                 let socket = UnixDatagram::unbound()?;
                 socket.connect(path)?;
-                socket.set_write_timeout(Some(PATIENCE))?;
                 Link::Socket(socket)
             }
             SyslogAddress::Udp(place) => {
@@ -93,34 +94,50 @@ impl Syslog {
                 let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
                 let socket = UdpSocket::bind(any)?;
                 socket.connect(to)?;
-                socket.set_write_timeout(Some(PATIENCE))?;
                 Link::Udp(socket)
             }
             SyslogAddress::Tcp(place) => {
-                let stream = TcpStream::connect_timeout(&resolve(place)?, PATIENCE)?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                Link::Tcp(stream)
+                Link::Tcp(TcpStream::connect_timeout(&resolve(place)?, PATIENCE)?)
             }
         };
         Ok(())
     }
 
+    /// All of them within one limit of time: whoever takes a little now and then is too slow too.
     fn deliver(&mut self, messages: &[String]) -> io::Result<()> {
+        let (watch, patience) = (Stopwatch::start(), self.patience);
+        let left = || {
+            let left = patience.saturating_sub(watch.elapsed());
+            let late = || io::Error::new(io::ErrorKind::TimedOut, "it takes too long");
+            Some(left).filter(|left| !left.is_zero()).ok_or_else(late)
+        };
         match &mut self.link {
-            Link::Socket(socket) => {
-                messages.iter().try_for_each(|one| socket.send(one.as_bytes()).map(|_| ()))
-            }
+            Link::Socket(socket) => messages.iter().try_for_each(|one| {
+                socket.set_write_timeout(Some(left()?))?;
+                socket.send(one.as_bytes()).map(|_| ())
+            }),
             // That nobody listens is heard of with a later message.
-            Link::Udp(socket) => {
-                messages.iter().try_for_each(|one| socket.send(one.as_bytes()).map(|_| ()))
-            }
+            Link::Udp(socket) => messages.iter().try_for_each(|one| {
+                socket.set_write_timeout(Some(left()?))?;
+                socket.send(one.as_bytes()).map(|_| ())
+            }),
             // With their lengths, as RFC 6587 has it: a line may hold anything then.
             Link::Tcp(stream) => {
                 let mut all = String::new();
                 for one in messages {
                     write!(all, "{} {one}", one.len()).expect("a string takes all");
                 }
-                stream.write_all(all.as_bytes())
+                let mut rest = all.as_bytes();
+                while !rest.is_empty() {
+                    stream.set_write_timeout(Some(left()?))?;
+                    match stream.write(rest) {
+                        Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                        Ok(count) => rest = &rest[count..],
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
             }
             Link::Closed | Link::Lost => Ok(()),
         }
@@ -248,6 +265,28 @@ mod tests {
     fn a_host_without_a_name_is_a_dash() {
         assert_eq!(header("", 255), "-");
         assert_eq!(header("a b\u{e9}", 255), "ab");
+    }
+
+    #[test]
+    fn one_limit_of_time_holds_for_all_messages_together() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let place = listener.local_addr().expect("an address").to_string();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("log");
+        let _socket = UnixDatagram::bind(&path).expect("a socket");
+        let mut text = String::new();
+        let record = super::super::record::Record::new(AuditType::Warning, "x", "y");
+        let place_in = super::super::line::Place { seq: 1, prev: Digest::default() };
+        super::super::line::write(&mut text, &record, "alice", place_in, Default::default());
+        for target in [SyslogAddress::Tcp(place), SyslogAddress::Socket(path)] {
+            let mut syslog = Syslog::new(target);
+            assert_eq!(syslog.send(&text), Ok(()));
+            // Each single message would find room at once.
+            syslog.patience = Duration::ZERO;
+            let problem = syslog.send(&text).expect_err("the time is up");
+            assert!(problem.contains("it takes too long"), "{problem}");
+            assert_eq!(syslog.send(&text), Ok(()), "nothing more is sent");
+        }
     }
 
     #[test]

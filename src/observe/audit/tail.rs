@@ -28,6 +28,8 @@ pub(super) struct Tail {
     pub(super) head: Option<Head>,
     /// Bytes at the end that are no whole line.
     pub(super) torn: Vec<u8>,
+    /// How many zeros lie behind them: what a power failure leaves of blocks that were not written.
+    pub(super) zeros: u64,
     /// They are a whole line but for its end.
     pub(super) wants_end: bool,
     /// Lines at the end that cannot be read.
@@ -36,12 +38,13 @@ pub(super) struct Tail {
 
 /// Reads the end of a file of this length. None: it is no audit log.
 pub(super) fn read(file: &File, len: u64) -> io::Result<Option<Tail>> {
-    let from = len.saturating_sub(WINDOW);
-    let mut bytes = vec![0; usize::try_from(len - from).map_err(io::Error::other)?];
+    let filled = filled(file, len)?;
+    let from = filled.saturating_sub(WINDOW);
+    let mut bytes = vec![0; usize::try_from(filled - from).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, from)?;
     let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let torn = bytes.split_off(end);
-    let mut tail = Tail { torn, ..Tail::default() };
+    let mut tail = Tail { torn, zeros: len - filled, ..Tail::default() };
     let mut last = None;
     for text in lines(&bytes).rev() {
         last.get_or_insert(text);
@@ -65,10 +68,26 @@ pub(super) fn read(file: &File, len: u64) -> io::Result<Option<Tail>> {
         head.hash = Digest::of(last.unwrap_or_default());
     }
     complete(&mut tail);
-    // Zeros are what a power failure leaves of blocks that were not written.
-    let whole = tail.head.is_some();
-    let ours = whole || (from == 0 && end == 0 && begins_a_line(trimmed(&tail.torn)));
+    // Of nothing but zeros nobody knows whose they are: as many as a first line could leave.
+    let begins = begins_a_line(&tail.torn) && (filled > 0 || len <= WINDOW);
+    let ours = tail.head.is_some() || (from == 0 && end == 0 && begins);
     Ok(ours.then_some(tail))
+}
+
+/// Where the zeros at the end of the file begin.
+fn filled(file: &File, len: u64) -> io::Result<u64> {
+    let mut end = len;
+    let mut bytes = Vec::new();
+    while end > 0 {
+        let from = end.saturating_sub(STEP);
+        bytes.resize(usize::try_from(end - from).map_err(io::Error::other)?, 0);
+        file.read_exact_at(&mut bytes, from)?;
+        if let Some(at) = bytes.iter().rposition(|byte| *byte != 0) {
+            return Ok(from + at as u64 + 1);
+        }
+        end = from;
+    }
+    Ok(0)
 }
 
 /// A whole line that lacks nothing but its end is kept.
@@ -84,11 +103,6 @@ fn complete(tail: &mut Tail) {
         tail.torn.clear();
         tail.wants_end = true;
     }
-}
-
-fn trimmed(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
-    &bytes[..end]
 }
 
 fn lines(bytes: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
@@ -110,12 +124,14 @@ pub(super) fn last_turn(file: &File, len: u64) -> io::Result<Option<Line>> {
             _ => bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1),
         };
         let mut all = bytes[begin..].split(|byte| *byte == b'\n').rev();
+        // Others may have the word in a text.
         let turn = all.find_map(|text| {
             let has = text.windows(6).any(|part| part == b" open=");
-            has.then(|| std::str::from_utf8(text).ok().and_then(Line::parse)).flatten()
+            let line = has.then(|| std::str::from_utf8(text).ok().and_then(Line::parse)).flatten();
+            line.filter(|line| line.open.is_some())
         });
-        if let Some(line) = turn.filter(|line| line.open.is_some()) {
-            return Ok(Some(line));
+        if turn.is_some() {
+            return Ok(turn);
         }
         bytes.truncate(begin);
         rest = bytes;

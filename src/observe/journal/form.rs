@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::fs::lines::{Lines, RawLine};
 use crate::base::fs::{Context as _, FileError};
 use crate::event::{Event, Stamped, Summary};
 
@@ -18,6 +19,8 @@ const FORM: u32 = 1;
 const END: &str = ".jsonl";
 /// How much of the end is searched for the last line.
 const TAIL: u64 = 64 * 1024;
+/// Of a longer line only so much is read. The longest of ours names all tasks of a run.
+const LONGEST: u64 = 64 << 20;
 /// How many lines there may be before the run begins.
 const BEFORE: usize = 100;
 
@@ -68,37 +71,25 @@ enum Line {
     Torn,
 }
 
-/// The lines of a journal, one by one.
-struct Lines {
-    reader: BufReader<File>,
-    buffer: Vec<u8>,
+/// Opens a journal for reading it line by line.
+fn open(path: &Path) -> io::Result<Lines> {
+    // A fifo in its place does not hold us up.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    Ok(Lines::new(file, LONGEST))
 }
 
-impl Lines {
-    fn open(path: &Path) -> io::Result<Self> {
-        // A fifo in its place does not hold us up.
-        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
-        Ok(Self { reader: BufReader::with_capacity(64 * 1024, file), buffer: Vec::new() })
+fn parse(line: RawLine<'_>) -> Line {
+    let RawLine { bytes, whole } = line;
+    if !whole {
+        return Line::Torn;
     }
-
-    fn next(&mut self) -> io::Result<Option<Line>> {
-        self.buffer.clear();
-        if self.reader.read_until(b'\n', &mut self.buffer)? == 0 {
-            return Ok(None);
-        }
-        Ok(Some(parse(&self.buffer)))
-    }
-}
-
-fn parse(line: &[u8]) -> Line {
-    let Some(line) = line.strip_suffix(b"\n") else { return Line::Torn };
-    if let Ok(event) = serde_json::from_slice(line) {
+    if let Ok(event) = serde_json::from_slice(bytes) {
         return Line::Event(Box::new(event));
     }
-    match serde_json::from_slice::<Header>(line) {
+    match serde_json::from_slice::<Header>(bytes) {
         Ok(header) if header.journal == FORM => Line::Header(header),
         _ => Line::Foreign,
     }
@@ -109,10 +100,10 @@ pub fn read(
     path: &Path,
     mut take: impl FnMut(Stamped) -> bool,
 ) -> Result<(Header, Odd), FileError> {
-    let mut lines = Lines::open(path).at("read", path)?;
+    let mut lines = open(path).at("read", path)?;
     let (mut header, mut odd) = (Header::default(), Odd::default());
-    while let Some(line) = lines.next().at("read", path)? {
-        match line {
+    while let Some(line) = lines.next_line().at("read", path)? {
+        match parse(line) {
             Line::Event(event) => {
                 if !take(*event) {
                     break;
@@ -158,7 +149,9 @@ fn last_line(path: &Path) -> io::Result<Option<Summary>> {
     let mut bytes = Vec::new();
     file.take(TAIL).read_to_end(&mut bytes)?;
     let last = bytes.split_inclusive(|&c| c == b'\n').next_back().unwrap_or_default();
-    Ok(match parse(last) {
+    let ended = last.strip_suffix(b"\n");
+    let line = RawLine { bytes: ended.unwrap_or(last), whole: ended.is_some() };
+    Ok(match parse(line) {
         Line::Event(event) => match event.event {
             Event::RunFinished { summary } => Some(summary),
             _ => None,

@@ -18,6 +18,8 @@ pub use form::{Header, Odd, Tail, name_of, read, run_of, tail};
 
 /// How many events may wait for the run to have something to do.
 const MOST_HELD: usize = 200;
+/// A single journal ends at such a part of what all may have, so that a large run leaves others.
+const SHARES: u64 = 4;
 /// At this size what waits is written, or when it is so old, also where events come without a
 /// pause.
 const BUFFER: usize = 64 * 1024;
@@ -29,7 +31,7 @@ pub struct JournalOptions {
     pub folder: PathBuf,
     /// How many journals stay.
     pub keep: usize,
-    /// How many bytes they may have together; no single one grows beyond it.
+    /// How many bytes they may have together; no single one grows beyond its share of it.
     pub max_bytes: u64,
     pub header: Header,
 }
@@ -46,6 +48,7 @@ pub struct Journal {
 #[derive(Debug)]
 struct Open {
     path: PathBuf,
+    born: bounds::Time,
     file: File,
     /// Whole lines that are not written yet.
     waiting: Vec<u8>,
@@ -64,12 +67,15 @@ impl Journal {
         let file = fs::create_private_dir(&self.options.folder)
             .and_then(|()| fs::create_new(&path))
             .map_err(|error| sentence(&error))?;
+        let born = file.metadata().map(|meta| bounds::changed(&meta)).unwrap_or_default();
         let waiting = Vec::with_capacity(2 * BUFFER);
-        let mut open = Open { path, file, waiting, since_ns: 0, written: 0 };
+        let mut open = Open { path, born, file, waiting, since_ns: 0, written: 0 };
         open.line(&self.options.header)?;
         for event in std::mem::take(&mut self.held) {
             open.event(&event)?;
         }
+        // Others can see the file: it says at once whose it is.
+        open.write()?;
         self.open = Some(open);
         Ok(())
     }
@@ -120,7 +126,7 @@ impl Observer for Journal {
             return if begins { self.begin(&event.run) } else { Ok(()) };
         };
         let is_end = matches!(event.event, Event::RunFinished { .. });
-        if open.is_full(self.options.max_bytes) && !is_end {
+        if open.is_full(self.options.max_bytes / SHARES) && !is_end {
             return Ok(());
         }
         open.event(event)
@@ -138,7 +144,8 @@ impl Observer for Journal {
         self.idle()?;
         let Some(open) = self.open.take() else { return Ok(()) };
         let JournalOptions { folder, keep, max_bytes, .. } = &self.options;
-        bounds::keep_newest(folder, &open.path, *keep, *max_bytes).map_err(|error| sentence(&error))
+        let own = (open.path.as_path(), open.born);
+        bounds::keep_newest(folder, own, *keep, *max_bytes).map_err(|error| sentence(&error))
     }
 
     fn name(&self) -> &'static str {

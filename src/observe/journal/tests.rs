@@ -95,6 +95,19 @@ fn a_run_that_has_nothing_to_do_leaves_nothing() {
 }
 
 #[test]
+fn a_journal_says_from_its_beginning_whose_it_is() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let mut journal = journal(folder.path(), 1 << 20);
+    for (seq, event) in (1..).zip([started(), queued("a"), queued("b")]) {
+        journal.observe(&stamped(seq, event)).expect("room for it");
+    }
+    let path = folder.path().join("runs").join(name_of(RUN));
+    let tail = tail(&path).expect("a readable file").expect("a run");
+    assert_eq!((tail.header.command.as_str(), tail.beginning.event), ("reprovm m", started()));
+    assert_eq!(files::read_to_string(&path).expect("a file").lines().count(), 3, "one waits");
+}
+
+#[test]
 fn what_is_idle_is_on_the_disk() {
     let folder = TempDir::new().expect("a temporary folder");
     let mut journal = journal(folder.path(), 1 << 20);
@@ -138,11 +151,58 @@ fn long_outputs_and_bytes_that_are_no_text_are_left_to_the_store() {
 fn a_journal_that_is_full_has_its_end() {
     let words = || wrote(Output::Bytes(vec![b'x'; 1000].as_slice().into()));
     let (folder, back) =
-        told(&[started(), queued("a"), words(), words(), words(), finished()], 1500);
+        told(&[started(), queued("a"), words(), words(), words(), finished()], 4 * 1500);
     assert!(back.len() < 6, "{back:?}");
     assert_eq!(back.last().expect("an event").event, finished());
     let path = folder.path().join("runs").join(name_of(RUN));
     assert!(path.metadata().expect("a file").len() < 3500);
+}
+
+#[test]
+fn one_large_run_leaves_the_history_of_others() {
+    let words = || wrote(Output::Bytes(vec![b'x'; 60_000].as_slice().into()));
+    let folder = TempDir::new().expect("a temporary folder");
+    for run in ["00000000000000aa", "00000000000000bb"] {
+        let mut journal = journal(folder.path(), 1 << 20);
+        let many = if run.ends_with('b') { 100 } else { 1 };
+        let events = [started(), queued("a")].into_iter().chain((0..many).map(|_| words()));
+        for (seq, event) in (1..).zip(events.chain([finished()])) {
+            let event = Stamped { run: run.into(), ..stamped(seq, event) };
+            journal.observe(&event).expect("room for it");
+        }
+        journal.finish().expect("room for it");
+    }
+    let size = |run: &str| folder.path().join("runs").join(name_of(run)).metadata();
+    let large = size("00000000000000bb").expect("the newest").len();
+    assert!((200_000..400_000).contains(&large), "{large}");
+    size("00000000000000aa").expect("the one before");
+}
+
+#[test]
+fn a_run_that_ends_late_leaves_the_journal_of_the_next() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let [mut first, mut next] = [0; 2].map(|_| {
+        let mut journal = journal(folder.path(), 1 << 20);
+        journal.options.keep = 1;
+        journal
+    });
+    let begin = |journal: &mut Journal, run: &str| {
+        let event = Stamped { run: run.into(), ..stamped(1, queued("a")) };
+        journal.observe(&event).expect("room for it");
+        folder.path().join("runs").join(name_of(run))
+    };
+    let own = begin(&mut first, "00000000000000aa");
+    let other = begin(&mut next, "00000000000000bb");
+    // The clock of a file system may stand still for a moment.
+    let later = own.metadata().and_then(|meta| meta.modified()).expect("a time");
+    let later = later + std::time::Duration::from_secs(1);
+    files::File::open(&other).and_then(|file| file.set_modified(later)).expect("a file");
+    first.finish().expect("room for it");
+    assert!(own.exists() && other.exists());
+    // At its own end the next one removes what is older.
+    begin(&mut next, "00000000000000bb");
+    next.finish().expect("room for it");
+    assert!(!own.exists() && other.exists());
 }
 
 #[test]
@@ -165,6 +225,26 @@ fn lines_that_are_torn_or_foreign_are_passed_over() {
     .expect("a readable file");
     assert_eq!((seen, odd), (2, Odd { foreign: 2, torn: true }));
     assert!(tail(&path).expect("a readable file").expect("a run").end.is_none());
+}
+
+#[test]
+fn a_line_without_bound_is_passed_over_and_what_follows_is_read() {
+    use std::os::unix::fs::FileExt as _;
+    let (folder, _) = told(&[started(), queued("a"), finished()], 1 << 20);
+    let path = folder.path().join("runs").join(name_of(RUN));
+    let text = files::read_to_string(&path).expect("a file");
+    let hole = 70 << 20;
+    let file = files::File::options().write(true).open(&path).expect("a file");
+    file.set_len(hole).and_then(|()| file.write_all_at(b"\n", hole)).expect("a hole");
+    file.write_all_at(text.as_bytes(), hole + 1).expect("room for it");
+    let mut seen = 0;
+    let (header, odd) = read(&path, |_| {
+        seen += 1;
+        true
+    })
+    .expect("a readable file");
+    assert_eq!((seen, odd), (6, Odd { foreign: 1, torn: false }));
+    assert_eq!(header.command, "reprovm m");
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! The lines of a file, one after the other, however long the file or a line is.
+//! The lines of an audit log, each with its number, however long the file or a line is.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io;
 use std::path::Path;
 
 use crate::base::FileError;
 use crate::base::fs::Context as _;
+use crate::base::fs::lines::{self, RawLine};
 use crate::observe::Line;
 
 /// No line of ours is longer.
@@ -15,9 +16,8 @@ const MOST: u64 = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Lines<'a> {
     path: &'a Path,
-    reader: BufReader<File>,
+    lines: lines::Lines,
     number: u64,
-    bytes: Vec<u8>,
 }
 
 /// A line as it stands in the file.
@@ -50,39 +50,12 @@ impl<'a> Lines<'a> {
             let problem = io::Error::from(io::ErrorKind::IsADirectory);
             return Err(FileError::new("read", path, problem));
         }
-        let reader = BufReader::with_capacity(1 << 17, file);
-        Ok(Self { path, reader, number: 0, bytes: Vec::new() })
+        Ok(Self { path, lines: lines::Lines::new(file, MOST), number: 0 })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Raw<'_>>, FileError> {
-        self.bytes.clear();
-        let mut part = self.reader.by_ref().take(MOST);
-        if part.read_until(b'\n', &mut self.bytes).at("read", self.path)? == 0 {
-            return Ok(None);
-        }
+        let line = self.lines.next_line().at("read", self.path)?;
         self.number += 1;
-        let mut whole = self.bytes.last() == Some(&b'\n');
-        if whole {
-            self.bytes.pop();
-        } else if self.bytes.len() as u64 == MOST {
-            whole = self.pass_over().at("read", self.path)?;
-        }
-        Ok(Some(Raw { number: self.number, bytes: &self.bytes, whole }))
-    }
-
-    /// What is left of a line that is too long. Whether it had an end.
-    fn pass_over(&mut self) -> io::Result<bool> {
-        loop {
-            let buffer = self.reader.fill_buf()?;
-            if buffer.is_empty() {
-                return Ok(false);
-            }
-            if let Some(at) = buffer.iter().position(|byte| *byte == b'\n') {
-                self.reader.consume(at + 1);
-                return Ok(true);
-            }
-            let count = buffer.len();
-            self.reader.consume(count);
-        }
+        Ok(line.map(|RawLine { bytes, whole }| Raw { number: self.number, bytes, whole }))
     }
 }

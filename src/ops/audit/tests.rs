@@ -377,6 +377,13 @@ fn a_sealed_log_whose_end_was_cut_off_shows_by_the_key_and_by_what_is_written_on
         let unsealed = found.iter().any(|one| one.damage == Damage::Unsealed);
         assert!(seen || unsealed, "kept {keep}: {found:?}");
     }
+    // And one that is not there at all.
+    let gone = file.with_extension("gone");
+    let found = verify(&gone, &with_key(&first, Some(&key))).expect("a finding").findings;
+    assert!(found.len() == 1 && found[0].damage == Damage::Missing, "{found:?}");
+    verify(&gone, &with_key(&first, None)).expect_err("nobody knows of a log");
+    let unused = Against { live: Some(first.clone()), ..with_key(&first, None) };
+    verify(&gone, &unused).expect_err("nothing was sealed yet");
     // The next process goes on with a later key than the end wants.
     write_atomic(&file, text(&lines[..lines.len() - 4]).as_bytes()).expect("a file");
     process(&file, Some(&key), 1);

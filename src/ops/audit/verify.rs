@@ -30,6 +30,21 @@ pub struct Against {
     pub live: Option<EpochKey>,
 }
 
+impl Against {
+    /// Who says that there was a log: the words for it.
+    fn knows_one(&self) -> Option<&'static str> {
+        let keys = self.key.as_ref().zip(self.live.as_ref());
+        if !self.anchors.is_empty() {
+            Some("anchors say")
+        } else if keys.is_some_and(|(first, live)| live.epoch > first.epoch) {
+            // Each seal has moved the key on.
+            Some("the key of this machine says")
+        } else {
+            None
+        }
+    }
+}
+
 /// What is known of a line from elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Anchored {
@@ -89,10 +104,8 @@ pub(super) fn verify(path: &Path, against: &Against) -> Result<AuditVerified, Fi
             }
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if against.anchors.is_empty() {
-                return Err(error);
-            }
-            let what = "there is no log, and anchors say that there was one".to_owned();
+            let Some(who) = against.knows_one() else { return Err(error) };
+            let what = format!("there is no log, and {who} that there was one");
             check.found.findings.push(Finding { line: 0, damage: Damage::Missing, what });
             return Ok(check.found);
         }

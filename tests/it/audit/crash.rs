@@ -9,7 +9,9 @@ use crate::support::{long, wait_until};
 // I24.
 #[test]
 fn a_killed_run_is_told_of_by_the_next_once() {
-    let project = project("task a {\n  cmd = touch up; sleep 1000\n}\ntask b {\n  cmd = true\n}\n");
+    // What stands in a command is not taken for what the lines of a process say.
+    let project =
+        project("task a {\n  cmd = : open=1; touch up; sleep 1000\n}\ntask b {\n  cmd = true\n}\n");
     let mut run = project.spawn(["manifest.txt", "a"]);
     let log = || std::fs::read_to_string(project.path(".reprovm/audit.log")).unwrap_or_default();
     wait_until("the line of the task", || log().contains(" type=TASK_START "));
