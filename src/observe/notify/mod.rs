@@ -143,7 +143,7 @@ impl Observer for Notices {
                 self.finished_task(from, task, outcome, usage.duration_ms);
             }
             Event::RunFinished { summary } => {
-                let is_good = summary.failed == 0 && summary.interrupted.is_none();
+                let is_good = summary.is_good();
                 let kind = if is_good { NoticeKind::RunCompleted } else { NoticeKind::RunFailed };
                 if self.wants(kind) {
                     let failed = std::mem::take(&mut self.failed);
@@ -249,6 +249,15 @@ mod tests {
         assert_eq!(*id, format!("r-{}", NAMED + 6));
         let What::Run { failed, .. } = what else { panic!("{what:?}") };
         assert_eq!((failed.len(), failed[3].reason.as_str()), (NAMED, "exit code 2"));
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_has_not_completed() {
+        let summary = Summary { executed: 1, cancelled: 2, ..Summary::default() };
+        let notices = told(&NoticeKind::DEFAULT, vec![Event::RunFinished { summary }]);
+        assert_eq!(notices[0].kind, NoticeKind::RunFailed);
+        let title = words::value(&notices[0], crate::config::Field::Outcome);
+        assert_eq!(title, "run stopped, with 2 cancelled tasks");
     }
 
     #[test]
