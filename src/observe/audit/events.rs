@@ -94,7 +94,10 @@ fn odd(event: &Event) -> Option<Record> {
             let record = Record::new(AuditType::ResourceLimit, limit, "hold-back");
             Some(record.details(words::held(held)).failed())
         }
-        _ => None,
+        other => {
+            let text = words::warning(other, MAX)?;
+            Some(Record::new(AuditType::Warning, "run", "warn").details(text).failed())
+        }
     }
 }
 
@@ -185,6 +188,15 @@ mod tests {
         let kinds: Vec<AuditType> = all.iter().map(|record| record.kind).collect();
         assert_eq!(kinds, [AuditType::TaskFail, AuditType::ResourceLimit]);
         assert!(all.iter().all(|record| !record.success));
+    }
+
+    #[test]
+    fn whatever_is_a_warning_has_a_line() {
+        let unused = Event::JobserverUnused { problem: "none".into() };
+        for event in [unused, Event::WorkspaceBusy { holder: None }] {
+            let all = records(&event);
+            assert_eq!((all.len(), all[0].kind), (1, AuditType::Warning));
+        }
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Observer for Notices {
                 }
             }
             event => {
-                if let Some(text) = warning(event) {
+                if let Some(text) = reasons::warning(event, NAMED) {
                     self.warn(from, text);
                 }
             }
@@ -168,30 +168,6 @@ impl fmt::Debug for Notices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Notices").field("wanted", &self.wanted).finish_non_exhaustive()
     }
-}
-
-/// What a run tells as a warning.
-fn warning(event: &Event) -> Option<String> {
-    Some(match event {
-        Event::CacheDamaged { what, path, problem } => reasons::damage(what, path, problem),
-        Event::CacheDegraded { problem } => reasons::degraded(problem),
-        Event::SharedFileSystem { cache, workspace } => {
-            reasons::shared_file_system(cache.as_ref(), workspace.as_ref())
-        }
-        Event::TaskNotSaved { task, changes } => {
-            let changes = reasons::changes(changes, NAMED);
-            format!("the result of `{task}` is not saved: {changes}")
-        }
-        Event::TaskNotReproducible { task, outputs, replaced, .. } => {
-            reasons::not_reproducible(task, &reasons::names(outputs, NAMED), *replaced)
-        }
-        Event::SecurityViolation { task, violation, .. } => reasons::violation(task, violation),
-        Event::AccessDenied { path, problem, .. } => {
-            let shown = |text: &str| crate::base::text::shown(text.as_bytes()).into_owned();
-            format!("`{}` may not be used: {}", shown(path), shown(problem))
-        }
-        _ => return None,
-    })
 }
 
 /// Not longer than anyone reads.

@@ -91,7 +91,24 @@ fn warnings_of_a_run_can_be_told() {
         (body["event"].as_str(), body["task"]["name"].as_str()),
         (Some("warning"), Some("a"))
     );
-    assert_eq!(body["problem"], "the result of `a` is not saved: `in` changed while it ran");
+    assert_eq!(body["problem"], "`a`: result kept but not saved: `in` changed while it ran");
+}
+
+#[test]
+fn warnings_from_before_the_first_task_and_from_after_the_end_are_told_too() {
+    let receiver = receiver();
+    let mut project = with_webhook(GOOD, &receiver);
+    project.env("MAKEFLAGS", "-j2 --jobserver-auth=-2,-2").file("file", "");
+    project.env("REPROVM_AUTO_BACKUP", "1").env("REPROVM_BACKUP_DIR", "file/backups");
+    let run = project.run(["--set", "webhook_events=warning", "manifest.txt"]);
+    run.success().stderr_has("warning: no jobserver: ").stderr_has("warning: no backup was made: ");
+    let problems: Vec<String> = bodies(&receiver)
+        .iter()
+        .map(|body| body["problem"].as_str().expect("a problem").to_owned())
+        .collect();
+    let [slots, backup] = &problems[..] else { panic!("{problems:?}") };
+    assert!(slots.starts_with("no jobserver: make did not hand it on"), "{slots}");
+    assert!(backup.starts_with("no backup was made: "), "{backup}");
 }
 
 #[test]
