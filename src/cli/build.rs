@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::{Cli, Flags, Format};
 use super::audit::trail::Trail;
 use super::screen::Screen;
-use super::upkeep::{exporter, notify};
+use super::upkeep::exporter;
 use super::{Call, Failure, exit, list, runs, screen};
 use crate::event::{Observer, Operation};
 use crate::observe::{
@@ -15,19 +15,8 @@ use crate::observe::{
 use crate::ops::notify::Notifier;
 use crate::ops::{self, BuildOptions, FirstLook, Location, Project, Seen, Slice};
 
-/// Runs, and tells whoever wants to know also of a run that could not begin or go on.
-pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
-    let notifier = if cli.flags.dry_run { None } else { notify::beside(call)? };
-    let Some(notifier) = notifier else { return build(cli, call, None) };
-    let ended = build(cli, call, Some(&notifier));
-    if let Err(failure) = &ended {
-        notifier.error(&failure.words());
-    }
-    notify::end(notifier, call);
-    ended
-}
-
-fn build(cli: &Cli, call: &Call, notifier: Option<&Notifier>) -> Result<u8, Failure> {
+/// Runs. The notifier hears of what happens, and not of a run that could not begin or go on.
+pub(super) fn run(cli: &Cli, call: &Call, notifier: Option<&Notifier>) -> Result<u8, Failure> {
     let location = Location { manifest: cli.manifest.clone() };
     let options = options(&cli.flags, cli.targets.clone(), call);
     let (failures, kinds) = Failures::new();

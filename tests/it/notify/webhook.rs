@@ -127,6 +127,23 @@ fn a_run_that_cannot_begin_is_an_error_with_its_words() {
 }
 
 #[test]
+fn what_fails_before_a_run_or_after_it_is_an_error_too() {
+    let receiver = receiver();
+    let mut project = with_webhook(GOOD, &receiver);
+    let remote = nobody().replace("/hook", "/cache");
+    project.env("REPROVM_REMOTE_CAS_URL", &remote);
+    project.run(["--sync-from-remote", "manifest.txt"]).code(10);
+    assert_eq!(events(&receiver), ["error"]);
+    let problem = bodies(&receiver)[0]["problem"].as_str().expect("a problem").to_owned();
+    assert!(problem.contains("no connection"), "{problem}");
+    project.run(["--sync-to-remote", "manifest.txt"]).code(10);
+    assert_eq!(events(&receiver), ["error", "run_completed", "error"]);
+    // Without a run there is nobody to tell.
+    project.run(["--sync-to-remote"]).code(10);
+    assert_eq!(events(&receiver).len(), 3);
+}
+
+#[test]
 fn a_run_that_is_interrupted_is_told_as_such() {
     let receiver = receiver();
     let project = with_webhook("task a {\n  cmd = touch up; sleep 60\n}\n", &receiver);
@@ -156,6 +173,9 @@ fn critical_health_is_told_and_good_health_is_not() {
     let cas = body["checks"].as_array().and_then(|all| all.iter().find(|one| one["name"] == "cas"));
     assert_eq!(cas.expect("the check")["status"], "CRITICAL");
     assert!(body["text"].as_str().is_some_and(|text| text.contains("cas: CRITICAL: ")), "{body}");
+    let run = project.by_shell("\"$1\" health > /dev/full", [""; 0]).wait();
+    run.code(3).stderr_has("cannot write to the standard output");
+    assert_eq!(events(&receiver), ["health_failed"; 2], "nor is it lost where none can read it");
 }
 
 /// A block of the documentation that begins so.
