@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Reach, Undelivered, resolve};
 use crate::base::Secret;
 use crate::base::clock::Stopwatch;
+use crate::base::http::deepest;
 
 /// How a connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,14 +198,6 @@ fn failed(error: &Error) -> Undelivered {
     Undelivered::Mail { problem, is_final: error.is_permanent() || error.is_client() }
 }
 
-fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(cause) = last.source() {
-        last = cause;
-    }
-    last.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead as _, BufReader, Write as _};
@@ -228,9 +221,7 @@ mod tests {
 
     /// A server that talks with one client until it has no answer to a line. It ends with all
     /// lines that came.
-    fn server(
-        answer: fn(&str) -> Option<&'static str>,
-    ) -> (SocketAddr, JoinHandle<Vec<String>>) {
+    fn server(answer: fn(&str) -> Option<&'static str>) -> (SocketAddr, JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let talking = thread::spawn(move || {
