@@ -442,7 +442,7 @@ pub fn broken(error: &(dyn std::error::Error + 'static)) -> Fault {
 }
 
 /// The cause of all causes: what lies above it only repeats that a request failed, and on what.
-fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(cause) = last.source() {
         last = cause;

@@ -19,8 +19,7 @@ mod verbs;
 pub(super) use runs::RunsVerb;
 use verbs::VERBS;
 pub(super) use verbs::{
-    AuditRange, AuditVerb, BackupVerb, CacheVerb, ChannelName, ConfigVerb, Explain, NotifyVerb,
-    Shell, Verb,
+    AuditRange, AuditVerb, BackupVerb, CacheVerb, ConfigVerb, Explain, NotifyVerb, Shell, Verb,
 };
 
 /// Builds what a manifest describes: tasks run in parallel, and what is known comes from a cache.

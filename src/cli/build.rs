@@ -6,27 +6,17 @@ use std::time::Duration;
 use super::args::{Cli, Flags, Format};
 use super::audit::trail::Trail;
 use super::screen::Screen;
-use super::upkeep::{exporter, notify};
+use super::upkeep::exporter;
 use super::{Call, Failure, exit, list, runs, screen};
 use crate::event::{Observer, Operation};
 use crate::observe::{
     Console, Detail, Failures, Graph, Json, LogEvents, Metrics, Progress, Recent, Stats,
 };
+use crate::ops::notify::Notifier;
 use crate::ops::{self, BuildOptions, FirstLook, Location, Project, Seen, Slice};
 
-/// Runs, and tells whoever wants to know also of a run that could not begin or go on.
-pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
-    let notifier = if cli.flags.dry_run { None } else { notify::beside(call)? };
-    let Some(notifier) = notifier else { return build(cli, call, None) };
-    let ended = build(cli, call, Some(notifier.listener()));
-    if let Err(failure) = &ended {
-        notifier.error(&failure.words());
-    }
-    notify::end(notifier, call);
-    ended
-}
-
-fn build(cli: &Cli, call: &Call, told: Option<Box<dyn Observer>>) -> Result<u8, Failure> {
+/// Runs. The notifier hears of what happens, and not of a run that could not begin or go on.
+pub(super) fn run(cli: &Cli, call: &Call, notifier: Option<&Notifier>) -> Result<u8, Failure> {
     let location = Location { manifest: cli.manifest.clone() };
     let options = options(&cli.flags, cli.targets.clone(), call);
     let (failures, kinds) = Failures::new();
@@ -34,7 +24,7 @@ fn build(cli: &Cli, call: &Call, told: Option<Box<dyn Observer>>) -> Result<u8, 
     let recent: Recent = call.recent.panicking_at(panics);
     let mut observers: Vec<Box<dyn Observer>> =
         vec![Box::new(failures), Box::new(LogEvents), Box::new(recent)];
-    observers.extend(told);
+    observers.extend(notifier.map(Notifier::listener));
     // It serves until the report has been given.
     let served = (!options.dry_run).then(|| exporter::beside(call)).flatten();
     observers.extend(served.as_ref().map(|(live, _)| live.listener()));
@@ -73,6 +63,9 @@ fn build(cli: &Cli, call: &Call, told: Option<Box<dyn Observer>>) -> Result<u8, 
     }
     for problem in &report.problems {
         call.screen.warning(problem);
+        if let Some(notifier) = notifier {
+            notifier.warning(problem);
+        }
         if let Some(trail) = call.trail.get() {
             let (what, problem) = ("run".to_owned(), problem.clone());
             trail.audit().tell(&Operation::Warned { what, problem });

@@ -75,11 +75,15 @@ pub(super) fn of_io(error: &io::Error) -> Code {
     }
 }
 
+/// Of a run that was stopped, because its audit log could not be written, before more is known.
+pub(super) const STOPPED: u8 = Code::FileIo as u8;
+
 /// The exit code of a run that came to its end.
 pub(super) fn of_run(summary: &Summary, only_timeouts: bool) -> u8 {
     match summary.interrupted {
         Some(signal) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or(0)),
-        None if summary.failed == 0 => Code::Success as u8,
+        None if summary.is_good() => Code::Success as u8,
+        None if summary.is_stopped() => STOPPED,
         None if only_timeouts => Code::Timeout as u8,
         None => Code::TaskFailed as u8,
     }
@@ -148,5 +152,7 @@ mod tests {
         assert_eq!(of_run(&run(2, None), true), 11);
         assert_eq!(of_run(&run(2, Some(2)), false), 130);
         assert_eq!(of_run(&run(0, Some(15)), false), 143);
+        assert_eq!(of_run(&Summary { cancelled: 1, ..run(0, None) }, false), 3);
+        assert_eq!(of_run(&Summary { cancelled: 1, ..run(1, None) }, false), 6);
     }
 }

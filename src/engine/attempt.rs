@@ -206,7 +206,6 @@ impl Worker<'_> {
         if let Some(jobserver) = self.runner.jobserver()
             && !rules.names(MAKEFLAGS)
         {
-            env.retain(|(name, _)| name != MAKEFLAGS);
             env.push((MAKEFLAGS.into(), jobserver.flags().into()));
         }
         env

@@ -12,7 +12,7 @@ pub enum NoticeKind {
     TaskCompleted,
     TaskFailed,
     RunCompleted,
-    /// A task failed, or the run was interrupted.
+    /// A task failed, or the run was interrupted or stopped.
     RunFailed,
     /// The run could not begin or go on.
     Error,

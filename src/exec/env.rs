@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use super::jobserver::MAKEFLAGS;
 use crate::config::{Environment, is_secret_variable};
 
 /// The tag by which what a task started is found: the run and the task, of a run inside a task
@@ -17,16 +18,7 @@ const COMMON: [&str; 7] = ["HOME", "LANG", "PATH", "TERM", "TMPDIR", "USER", TAG
 
 /// Names that a shell or we set, or that stand in too many texts to mean the variable.
 const NOISE: [&str; 11] = [
-    "COLUMNS",
-    "HOSTNAME",
-    "IFS",
-    "LINES",
-    "LOGNAME",
-    "MAKEFLAGS",
-    "OLDPWD",
-    "PPID",
-    "PWD",
-    "SHELL",
+    "COLUMNS", "HOSTNAME", "IFS", "LINES", "LOGNAME", MAKEFLAGS, "OLDPWD", "PPID", "PWD", "SHELL",
     "SHLVL",
 ];
 
@@ -37,7 +29,7 @@ pub struct EnvRules<'a> {
     pub set: &'a BTreeMap<String, String>,
     /// Passed from our environment.
     pub pass: &'a BTreeSet<String>,
-    /// Everything is passed.
+    /// Everything is passed but what names the jobserver around us, whose ends nobody inherits.
     pub inherit: bool,
 }
 
@@ -51,7 +43,7 @@ impl EnvRules<'_> {
     fn passes(&self, name: &OsStr) -> bool {
         let Some(text) = name.to_str() else { return self.inherit };
         !is_secret_variable(text)
-            && (self.inherit
+            && ((self.inherit && text != MAKEFLAGS)
                 || COMMON.contains(&text)
                 || text.starts_with("LC_")
                 || self.pass.contains(text))
@@ -143,6 +135,14 @@ mod tests {
             ["A=1", "CC=v", "HOME=v", "LC_ALL=v", "PATH=/x"]
         );
         assert_eq!(seen(&ours, &[], &[], true).len(), 6);
+    }
+
+    #[test]
+    fn the_jobserver_around_us_is_nobody_elses_unless_it_is_named() {
+        let ours = ["CC", "MAKEFLAGS"];
+        assert_eq!(seen(&ours, &[], &[], true), ["CC=v"]);
+        assert_eq!(seen(&ours, &[], &["MAKEFLAGS"], true), ["CC=v", "MAKEFLAGS=v"]);
+        assert_eq!(seen(&ours, &[("MAKEFLAGS", "-k")], &[], true), ["CC=v", "MAKEFLAGS=-k"]);
     }
 
     #[test]

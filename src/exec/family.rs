@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use libc::{c_int, pid_t, rusage};
@@ -14,8 +15,11 @@ use super::process::mark::Mark;
 use super::process::{proc, wait};
 
 /// There is one for the process, however many runners it has.
-pub(super) static FAMILY: Family =
-    Family { gate: RwLock::new(()), started: Mutex::new(BTreeSet::new()) };
+pub(super) static FAMILY: Family = Family {
+    gate: RwLock::new(()),
+    started: Mutex::new(BTreeSet::new()),
+    runners: AtomicUsize::new(0),
+};
 
 /// Tells what we started from what was handed to us, so that each is reaped by its owner.
 pub(super) struct Family {
@@ -23,6 +27,18 @@ pub(super) struct Family {
     /// id means the same process from the look at it to the signal.
     gate: RwLock<()>,
     started: Mutex<BTreeSet<pid_t>>,
+    /// How many runners may have something that runs.
+    runners: AtomicUsize,
+}
+
+/// One runner among those of this process, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Member(());
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        FAMILY.runners.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Whose strays.
@@ -30,13 +46,20 @@ pub(super) struct Family {
 pub(super) enum Whose<'a> {
     /// Of one task: those in its group, with its tag, or with the mark of its slot.
     Task { group: pid_t, tag: &'a str, mark: Option<(Mark, usize)> },
-    /// Of one run: those with its mark or its id in the tag, and those without any tag.
+    /// Of one run: those with its mark or its id in the tag. Those without any tag belong to the
+    /// last one that ends: until then they may be what another run's tasks started.
     Run { id: &'a str, mark: Option<Mark> },
     /// Only those that have ended already.
     Nobody,
 }
 
 impl Family {
+    /// From here on the runner that holds it may have started what is without a tag.
+    pub(super) fn join(&self) -> Member {
+        self.runners.fetch_add(1, Ordering::SeqCst);
+        Member(())
+    }
+
     /// From here on orphans among our descendants become our children.
     pub(super) fn adopt_orphans() {
         // SAFETY: sets a flag of this process.
@@ -78,6 +101,8 @@ impl Family {
         let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: this call has no conditions.
         let own_group = unsafe { libc::getpgrp() };
+        // Whoever joins from here on starts nothing before the gate is open again.
+        let is_last = self.runners.load(Ordering::SeqCst) == 0;
         let mut alive = Vec::new();
         for pid in self.suspects() {
             let Some(process) = proc::process(pid) else { continue };
@@ -85,7 +110,7 @@ impl Family {
             if process.group == own_group || (process.zombie && wait::try_reap(pid)) {
                 continue;
             }
-            if !whose.owns(&process) {
+            if !whose.owns(&process, is_last) {
                 continue;
             }
             if kill {
@@ -122,7 +147,7 @@ impl Family {
 }
 
 impl Whose<'_> {
-    fn owns(&self, process: &proc::Process) -> bool {
+    fn owns(&self, process: &proc::Process, is_last: bool) -> bool {
         let tag = || proc::variable(process.pid, TAG);
         match self {
             Self::Task { group, tag: own, mark } => {
@@ -133,7 +158,7 @@ impl Whose<'_> {
             Self::Nobody => false,
             Self::Run { id, mark } => {
                 mark.is_some_and(|mark| mark.is_on(process.pid))
-                    || tag().is_none_or(|tag| has_run(&tag, id))
+                    || tag().map_or(is_last, |tag| has_run(&tag, id))
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::event::Usage;
 use super::caps::{Caps, Kept};
 use super::cgroup::{self, RunGroup};
 use super::env::{self, TAG};
-use super::family::{self, FAMILY, Family, Whose};
+use super::family::{self, FAMILY, Family, Member, Whose};
 use super::guard::{self, Guard};
 use super::jobserver::Jobserver;
 use super::process::mark::Mark;
@@ -102,6 +102,7 @@ pub struct Runner {
     caps: Caps,
     cgroup: OnceLock<Option<RunGroup>>,
     jobserver: Option<Jobserver>,
+    member: Member,
 }
 
 impl Runner {
@@ -136,6 +137,7 @@ impl Runner {
             caps: Caps::default(),
             cgroup: OnceLock::new(),
             jobserver: None,
+            member: FAMILY.join(),
         })
     }
 
@@ -359,17 +361,20 @@ impl Runner {
     }
 
     /// Nothing runs any more: strays are ended and reaped, the guard is dismissed.
-    pub fn finish(mut self) {
+    pub fn finish(self) {
+        let Self { id, mark, mut cgroup, mut guard, member, .. } = self;
+        // Of two that end at the same time, one finds that it is the last.
+        drop(member);
         let watch = Stopwatch::start();
         while watch.elapsed() < KILLED {
-            let alive = FAMILY.sweep(Whose::Run { id: &self.id, mark: self.mark }, true);
+            let alive = FAMILY.sweep(Whose::Run { id: &id, mark }, true);
             let Some(&first) = alive.first() else { break };
             wait::until_gone(first, BEAT);
         }
-        if let Some(group) = self.cgroup.take().flatten() {
+        if let Some(group) = cgroup.take().flatten() {
             group.remove();
         }
-        if let Some(guard) = self.guard.take().flatten() {
+        if let Some(guard) = guard.take().flatten() {
             guard.dismiss();
         }
     }

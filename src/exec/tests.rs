@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::process::proc;
 use super::runner::{Command, Ended, Runner};
-use super::{cgroup, direct};
+use super::{Feed, cgroup, direct, feed};
 use crate::base::CancelLevel;
 use crate::base::clock::{self, Stopwatch};
 use crate::event::Usage;
@@ -429,6 +429,36 @@ fn strays_of_one_task_end_while_those_of_another_go_on() {
         assert_eq!(marked("98765"), BTreeSet::new());
         runner.finish();
     }
+}
+
+#[test]
+fn what_a_running_task_left_to_itself_outlives_a_command_beside_the_run() {
+    let runner = runner(1, SHORT, false);
+    let folder = tempfile::tempdir().expect("a folder");
+    // Without an environment, and ours as soon as its parent has ended.
+    let mut slow =
+        job("(setsid env -i sleep 98769 &) ; until test -e go; do sleep 0.01; done; echo done");
+    slow.cwd = folder.path().to_path_buf();
+    let own = i32::try_from(std::process::id()).expect("ids are small");
+    let orphan = || {
+        proc::all().into_iter().any(|found| {
+            let line = std::fs::read(format!("/proc/{}/cmdline", found.pid)).unwrap_or_default();
+            found.parent == own && !found.zombie && line == b"sleep\x0098769\0"
+        })
+    };
+    thread::scope(|scope| {
+        let running = scope.spawn(|| run_in(&runner, 0, &slow).expect("it starts"));
+        eventually("the orphan", orphan);
+        let beside = Feed { text: "true", env: env(), input: b"", timeout: LONG };
+        let fed = feed(&beside, &|| false).expect("it starts");
+        assert_eq!(fed.ended, Ended::Exit(0));
+        let lives = orphan();
+        write(&folder.path().join("go"), "", 0o644);
+        assert_eq!(running.join().expect("no panic").1, "done\n");
+        assert!(lives, "it is the other task's, and that goes on");
+    });
+    assert_eq!(marked("98769"), BTreeSet::new());
+    runner.finish();
 }
 
 #[test]

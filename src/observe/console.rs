@@ -350,13 +350,18 @@ impl<W: Write> Console<W> {
         self.line(&self.paint.bold(&text))
     }
 
-    /// What went is said where something did; what could not go, also to those who want quiet.
+    /// What went is said where something did.
     fn collected(&mut self, collected: &Collected) -> Shown {
         if collected.files() > 0 && !self.is_quiet() {
             self.last = None;
             self.line(&format!("cache: {}", words::collected(collected)))?;
         }
-        words::not_collected(collected).map_or(Ok(()), |problem| self.warn(problem))
+        Ok(())
+    }
+
+    /// Also to those who want quiet.
+    fn warning(&mut self, event: &Event) -> Shown {
+        words::warning(event, self.limit()).map_or(Ok(()), |text| self.warn(text))
     }
 
     fn looked_up(&mut self, task: &TaskName, key: &Digest, hit: Option<String>) -> Shown {
@@ -434,36 +439,27 @@ impl<W: Write + Send> Observer for Console<W> {
                 self.finished(task, outcome, usage, reasons)
             }
             Event::TaskSkipped { task, because } => self.skipped(task, because),
-            Event::TaskNotSaved { task, changes } => {
-                let changes = words::changes(changes, self.limit());
-                self.warn(format!("`{task}`: result kept but not saved: {changes}"))
-            }
-            Event::TaskNotReproducible { task, outputs, replaced, .. } => {
-                let outputs = words::names(outputs, self.limit());
-                self.warn(words::not_reproducible(task, &outputs, *replaced))
-            }
-            Event::CacheDamaged { what, path, problem } => {
-                self.warn(words::damage(what, path, problem))
-            }
-            Event::CacheDegraded { problem } => self.warn(words::degraded(problem)),
-            Event::GcRan { collected } => self.collected(collected),
-            Event::SharedFileSystem { cache, workspace } => {
-                self.warn(words::shared_file_system(cache.as_ref(), workspace.as_ref()))
-            }
             // What is refused is said by the failure or the error that comes of it.
-            Event::SecurityViolation { task, violation, refused: false } => {
-                self.warn(words::violation(task, violation))
+            Event::SecurityViolation { refused: true, .. } | Event::AccessDenied { .. } => Ok(()),
+            Event::SecurityViolation { .. }
+            | Event::TaskNotSaved { .. }
+            | Event::TaskNotReproducible { .. }
+            | Event::CacheDamaged { .. }
+            | Event::CacheDegraded { .. }
+            | Event::SharedFileSystem { .. }
+            | Event::JobserverUnused { .. }
+            | Event::WorkspaceBusy { .. } => self.warning(event),
+            Event::GcRan { collected } => {
+                self.collected(collected)?;
+                self.warning(event)
             }
-            Event::SecurityViolation { .. } | Event::AccessDenied { .. } => Ok(()),
             Event::TasksExpected { .. } | Event::CacheStored { .. } => Ok(()),
             Event::TaskTimed { .. } => Ok(()),
             Event::TaskPlanned { .. } => self.planned(event),
             Event::LimitsInForce { .. } | Event::LimitHit { .. } | Event::LimitLifted { .. } => {
                 self.limit_line(event)
             }
-            Event::JobserverUnused { problem } => self.warn(words::jobserver_unused(problem)),
             Event::CancelRequested { signal } => self.cancelled(*signal),
-            Event::WorkspaceBusy { holder } => self.warn(words::busy(holder.as_ref())),
             Event::RunFinished { summary } => self.run_finished(summary),
         }
     }

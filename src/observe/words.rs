@@ -2,6 +2,7 @@
 
 mod limits;
 mod sharing;
+mod warning;
 
 use crate::base::size::ByteSize;
 use crate::base::text::{count, shown};
@@ -13,6 +14,7 @@ use crate::event::{
 
 pub use limits::{held, in_force, jobserver_unused, limit};
 pub use sharing::{GC_BUSY, collected, lease_holder, not_collected, waits};
+pub use warning::warning;
 
 /// Longer values of variables are left out of a task's line.
 const MAX_VALUE: usize = 40;

@@ -100,7 +100,8 @@ fn a_run_in_a_make_takes_its_slots_from_it() {
          run:\n\t+$(REPROVM) -f -o json manifest.txt\n\
          own:\n\t+$(REPROVM) -f -j 2 manifest.txt\n\
          plain:\n\t$(REPROVM) -f manifest.txt\n\
-         off:\n\t+$(REPROVM) -f --set jobserver=off manifest.txt\n",
+         off:\n\t+$(REPROVM) -f --set jobserver=off manifest.txt\n\
+         flags:\n\t+$(REPROVM) -f --set jobserver=off flags.txt\n",
     );
     let run = make(&project, "-j2 all");
     assert_eq!(run.success().events_of("run_started")[0]["jobs"], 2);
@@ -111,6 +112,9 @@ fn a_run_in_a_make_takes_its_slots_from_it() {
     let plain = make(&project, "-j2 plain");
     plain.success().stderr_has("put `+` before the command in the makefile");
     make(&project, "-j2 off").success().stderr_lacks("jobserver");
+    let seen = "task a {\n  cmd = echo \"<$MAKEFLAGS>\"\n  inherit_env = true\n}\n";
+    project.file("flags.txt", seen);
+    make(&project, "-j2 flags").success().stderr_has("<>\n");
     make(&project, "run").success().stdout_lacks("jobserver_unused");
 }
 

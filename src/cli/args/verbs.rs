@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::RunsVerb;
+use crate::ops::notify::Channel;
+use clap::builder::PossibleValue;
 use clap::{Args, Subcommand, ValueEnum};
 
 /// The names of all verbs.
@@ -137,18 +139,18 @@ pub(in crate::cli) enum NotifyVerb {
     /// Send a test message, and say what came back
     Test {
         /// Over which channel [default: all that are set]
-        channel: Option<ChannelName>,
+        channel: Option<Channel>,
     },
 }
 
-/// A channel of notifications.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum ChannelName {
-    Webhook,
-    Slack,
-    Discord,
-    Email,
-    Command,
+impl ValueEnum for Channel {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -128,7 +128,7 @@ pub(in crate::cli) fn end(trail: &Trail, code: u8, call: &Call) -> u8 {
     }
     let Some(error) = failed else { return code };
     let told = unwritten(&error, "so nothing more was started").report(&call.screen, call.traced);
-    if code == Code::Success as u8 { told } else { code }
+    if [Code::Success as u8, exit::STOPPED].contains(&code) { told } else { code }
 }
 
 fn unwritten(error: &FileError, then: &str) -> Failure {

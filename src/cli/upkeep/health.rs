@@ -12,16 +12,23 @@ use crate::ops::{self, Health, Status};
 pub(in crate::cli) fn run(flags: &Flags, call: &Call) -> Result<u8, Failure> {
     let notifier = notify::beside(call)?;
     let health = ops::health(&call.settings.config);
-    let text = match flags.output {
-        Format::Json => super::cache::json(&health)?,
-        Format::Text => table(&health, call.screen.output_paint()),
-    };
-    call.screen.output(text.as_bytes())?;
-    if let Some(notifier) = notifier {
+    // Others are told also where nothing can be printed.
+    if let Some(notifier) = &notifier {
         notifier.health(&health);
+    }
+    let shown = show(&health, flags, call);
+    if let Some(notifier) = notifier {
         notify::end(notifier, call);
     }
-    Ok(code(&health) as u8)
+    shown.map(|()| code(&health) as u8)
+}
+
+fn show(health: &Health, flags: &Flags, call: &Call) -> Result<(), Failure> {
+    let text = match flags.output {
+        Format::Json => super::cache::json(health)?,
+        Format::Text => table(health, call.screen.output_paint()),
+    };
+    call.screen.output(text.as_bytes())
 }
 
 /// A warning is none: the build can go on.

@@ -13,6 +13,7 @@ mod sync;
 use super::args::Cli;
 use super::{Call, Code, Failure, build, list};
 use crate::ops::may_sync_to;
+use crate::ops::notify::Notifier;
 
 /// What the flags ask for instead of a build, or before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,18 @@ impl Errand {
         .collect()
     }
 
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Health => "--health-check",
+            Self::List => "--list-tasks",
+            Self::Verify => "--verify-cache",
+            Self::Clean => "--clean-cache",
+            Self::SyncFrom => "--sync-from-remote",
+            Self::SyncTo => "--sync-to-remote",
+            Self::Exporter => "--prometheus-exporter",
+        }
+    }
+
     /// One that only looks leaves it at that, also where a manifest is named.
     fn only_looks(self) -> bool {
         matches!(self, Self::Health | Self::List | Self::Verify)
@@ -66,33 +79,77 @@ impl Errand {
 }
 
 /// Does what the flags ask for, and then the build: if nothing else was asked for, or if a
-/// manifest is named and nothing was only to be looked at. What the build made is sent after it.
+/// manifest is named and nothing was only to be looked at.
 pub(super) fn run(cli: &Cli, call: &Call) -> Result<u8, Failure> {
     let errands = Errand::of(cli);
     let looks = errands.iter().any(|errand| errand.only_looks());
-    let builds = errands.is_empty() || (cli.manifest.is_some() && !looks);
-    let mut code = Code::Success as u8;
-    let (before, after): (Vec<_>, Vec<_>) =
-        errands.into_iter().partition(|errand| !builds || *errand != Errand::SyncTo);
+    if errands.is_empty() || (cli.manifest.is_some() && !looks) {
+        return around_build(cli, call, errands);
+    }
     let perform = |errand: Errand| {
-        let ended = errand.run(cli, call, builds);
+        let ended = errand.run(cli, call, false);
         ended.unwrap_or_else(|error| call.fail(&error))
     };
-    for errand in before {
-        let ended = perform(errand);
-        if code == Code::Success as u8 {
-            code = ended;
+    Ok(first_bad(errands.into_iter().map(perform).collect()))
+}
+
+/// The build and what is to be done before and after it. Whoever wants to know is told also of
+/// what could not begin or go on.
+fn around_build(cli: &Cli, call: &Call, errands: Vec<Errand>) -> Result<u8, Failure> {
+    let notifier = if cli.flags.dry_run { None } else { notify::beside(call)? };
+    let tell = |problem: &str| {
+        if let Some(notifier) = &notifier {
+            notifier.error(problem);
         }
+    };
+    let perform = |errand: Errand| match errand.run(cli, call, true) {
+        Ok(code) => {
+            if code != Code::Success as u8 {
+                tell(&format!("`{}` ended with code {code}", errand.flag()));
+            }
+            code
+        }
+        Err(failure) => {
+            tell(&failure.words());
+            call.fail(&failure)
+        }
+    };
+    let ended = in_order(cli, call, errands, notifier.as_ref(), &perform);
+    if let Err(failure) = &ended {
+        tell(&failure.words());
     }
-    if !builds || code != Code::Success as u8 {
+    if let Some(notifier) = notifier {
+        notify::end(notifier, call);
+    }
+    ended
+}
+
+/// What the build made is sent after it.
+fn in_order(
+    cli: &Cli,
+    call: &Call,
+    errands: Vec<Errand>,
+    notifier: Option<&Notifier>,
+    perform: &dyn Fn(Errand) -> u8,
+) -> Result<u8, Failure> {
+    let (before, after): (Vec<_>, Vec<_>) =
+        errands.into_iter().partition(|errand| *errand != Errand::SyncTo);
+    let code = first_bad(before.into_iter().map(perform).collect());
+    if code != Code::Success as u8 {
         return Ok(code);
     }
     if !after.is_empty() {
         // A build may take long: what is wrong with the settings is told before it.
         may_sync_to(&call.settings.config)?;
     }
-    let built = build::run(cli, call)?;
+    let built = build::run(cli, call, notifier)?;
     // Also where tasks failed: what succeeded is worth as much to others.
-    let sent = after.into_iter().map(perform).find(|&code| code != Code::Success as u8);
-    Ok(if built == Code::Success as u8 { sent.unwrap_or(built) } else { built })
+    let sent = first_bad(after.into_iter().map(perform).collect());
+    Ok(if built == Code::Success as u8 { sent } else { built })
+}
+
+/// The first code that is none of success.
+fn first_bad(codes: Vec<u8>) -> u8 {
+    let success = Code::Success as u8;
+    codes.into_iter().find(|&code| code != success).unwrap_or(success)
 }

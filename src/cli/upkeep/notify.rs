@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use super::cache::json;
 use crate::base::text::shown;
-use crate::cli::args::{ChannelName, Flags, Format, NotifyVerb};
+use crate::cli::args::{Flags, Format, NotifyVerb};
 use crate::cli::{Call, Code, Failure};
 use crate::observe::Paint;
-use crate::ops::notify::{Channel, Notifier, Tried, try_channels};
+use crate::ops::notify::{Notifier, Tried, try_channels};
 
 /// Who tells others, where the settings want that.
 pub(in crate::cli) fn beside(call: &Call) -> Result<Option<Notifier>, Failure> {
@@ -23,15 +23,8 @@ pub(in crate::cli) fn end(notifier: Notifier, call: &Call) {
 
 pub(in crate::cli) fn run(verb: &NotifyVerb, flags: &Flags, call: &Call) -> Result<u8, Failure> {
     let NotifyVerb::Test { channel } = verb;
-    let only = channel.map(|channel| match channel {
-        ChannelName::Webhook => Channel::Webhook,
-        ChannelName::Slack => Channel::Slack,
-        ChannelName::Discord => Channel::Discord,
-        ChannelName::Email => Channel::Email,
-        ChannelName::Command => Channel::Command,
-    });
     let settings = &call.settings.config.notifications;
-    let tried = try_channels(settings, &call.environment, only)?;
+    let tried = try_channels(settings, &call.environment, *channel)?;
     let text = match flags.output {
         Format::Json => json(&tried)?,
         Format::Text => table(&tried, call.screen.output_paint()),

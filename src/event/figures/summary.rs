@@ -46,6 +46,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Whether the run came to its end, and nothing failed.
+    pub fn is_good(&self) -> bool {
+        self.failed == 0 && self.interrupted.is_none() && !self.is_stopped()
+    }
+
+    /// Whether something else than a failure or a signal kept tasks from having their turn.
+    pub fn is_stopped(&self) -> bool {
+        self.failed == 0 && self.interrupted.is_none() && self.cancelled > 0
+    }
+
     /// Every task that did not need to run.
     pub fn settled(&self) -> usize {
         self.cached + self.up_to_date

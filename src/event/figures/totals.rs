@@ -62,10 +62,10 @@ pub struct Totals {
 impl Totals {
     /// Adds a run that is over.
     pub fn add_run(&mut self, sum: &Summary, measures: &Measures) {
-        let runs = match (sum.interrupted, sum.failed) {
-            (Some(_), _) => &mut self.runs_interrupted,
-            (None, 0) => &mut self.runs_succeeded,
-            (None, _) => &mut self.runs_failed,
+        let runs = match sum.interrupted {
+            Some(_) => &mut self.runs_interrupted,
+            None if sum.is_good() => &mut self.runs_succeeded,
+            None => &mut self.runs_failed,
         };
         *runs += 1;
         self.add(sum, measures);

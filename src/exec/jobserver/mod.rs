@@ -56,8 +56,7 @@ impl Jobserver {
             read: reopen(numbers[0], true)?,
             write: File::from(write.try_clone()?),
             taken: Mutex::default(),
-            // The older name is for make before 4.2.
-            flags: format!("-j{jobs} --jobserver-fds={auth} --jobserver-auth={auth}"),
+            flags: flags(Some(jobs), &auth),
             inherited: Some(numbers),
             whose: Whose::Ours { slots: jobs - 1, _ends: Some([read, write]), path: None },
         };
@@ -78,7 +77,7 @@ impl Jobserver {
             read: open_fifo(&path)?,
             write: open_fifo(&path)?,
             taken: Mutex::default(),
-            flags: format!("-j{jobs} --jobserver-auth={auth}"),
+            flags: flags(Some(jobs), &auth),
             inherited: None,
             whose: Whose::Ours { slots: jobs - 1, _ends: None, path: Some(path) },
         };
@@ -98,12 +97,11 @@ impl Jobserver {
         };
         let (read, write) =
             opened.map_err(|error| format!("`{}` cannot be opened: {error}", offer.auth))?;
-        let jobs = offer.jobs.map_or_else(String::new, |jobs| jobs.to_string());
         let inherited = match offer.auth {
             Auth::Pipe(numbers) => Some(numbers),
             Auth::Fifo(_) | Auth::Withheld => None,
         };
-        let flags = format!("-j{jobs} --jobserver-auth={}", offer.auth);
+        let flags = flags(offer.jobs, &offer.auth);
         let taken = Mutex::default();
         Ok(Self { read, write, taken, inherited, flags, whose: Whose::Theirs })
     }
@@ -188,6 +186,17 @@ impl Offer {
             Auth::Fifo(path) => path.exists(),
         }
     }
+}
+
+/// The value of `MAKEFLAGS` that offers it.
+fn flags(jobs: Option<usize>, auth: &Auth) -> String {
+    let jobs = jobs.map_or_else(String::new, |jobs| jobs.to_string());
+    // Make before 4.2 knows pipes only, and by the older name.
+    let older = match auth {
+        Auth::Pipe(_) => format!(" --jobserver-fds={auth}"),
+        Auth::Fifo(_) | Auth::Withheld => String::new(),
+    };
+    format!("-j{jobs}{older} --jobserver-auth={auth}")
 }
 
 /// What make says in the same place, and what helps.

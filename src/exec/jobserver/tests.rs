@@ -22,6 +22,7 @@ fn a_client_and_its_server_share_the_slots_and_give_them_back() {
     for server in [&fifo, &pipe] {
         assert!(server.try_take());
         let client = joined(server);
+        assert_eq!(client.flags(), server.flags(), "for all versions of make");
         assert_eq!(client.flags().split(' ').next(), Some("-j4"));
         assert_eq!(take_all(&client), 2);
         assert!(!server.try_take());

@@ -264,7 +264,8 @@ mod tests {
         let kinds = |event: &Event| -> Vec<(AuditType, &'static str)> {
             records(event).iter().map(|record| (record.kind, record.action)).collect()
         };
-        let done = Collected { objects: 3, kept_bytes: 9, limit: Some(1), ..Collected::default() };
+        let done =
+            Collected { objects: 3, kept_bytes: Some(9), limit: Some(1), ..Collected::default() };
         assert_eq!(
             kinds(&Event::GcRan { collected: done }),
             [(AuditType::CacheStore, "collect"), (AuditType::Warning, "collect")]
@@ -274,6 +275,15 @@ mod tests {
         assert_eq!(kinds(&unused), [(AuditType::Warning, "share")]);
         let busy = Event::WorkspaceBusy { holder: None };
         assert_eq!(kinds(&busy), [(AuditType::Warning, "wait")]);
+    }
+
+    #[test]
+    fn whatever_is_a_warning_has_a_line() {
+        let unused = Event::JobserverUnused { problem: "none".into() };
+        for event in [unused, Event::WorkspaceBusy { holder: None }] {
+            let all = records(&event);
+            assert_eq!((all.len(), all[0].kind), (1, AuditType::Warning));
+        }
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Observer for Notices {
                 self.finished_task(from, task, outcome, usage.duration_ms);
             }
             Event::RunFinished { summary } => {
-                let is_good = summary.failed == 0 && summary.interrupted.is_none();
+                let is_good = summary.is_good();
                 let kind = if is_good { NoticeKind::RunCompleted } else { NoticeKind::RunFailed };
                 if self.wants(kind) {
                     let failed = std::mem::take(&mut self.failed);
@@ -151,7 +151,7 @@ impl Observer for Notices {
                 }
             }
             event => {
-                if let Some(text) = warning(event) {
+                if let Some(text) = reasons::warning(event, NAMED) {
                     self.warn(from, text);
                 }
             }
@@ -168,30 +168,6 @@ impl fmt::Debug for Notices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Notices").field("wanted", &self.wanted).finish_non_exhaustive()
     }
-}
-
-/// What a run tells as a warning.
-fn warning(event: &Event) -> Option<String> {
-    Some(match event {
-        Event::CacheDamaged { what, path, problem } => reasons::damage(what, path, problem),
-        Event::CacheDegraded { problem } => reasons::degraded(problem),
-        Event::SharedFileSystem { cache, workspace } => {
-            reasons::shared_file_system(cache.as_ref(), workspace.as_ref())
-        }
-        Event::TaskNotSaved { task, changes } => {
-            let changes = reasons::changes(changes, NAMED);
-            format!("the result of `{task}` is not saved: {changes}")
-        }
-        Event::TaskNotReproducible { task, outputs, replaced, .. } => {
-            reasons::not_reproducible(task, &reasons::names(outputs, NAMED), *replaced)
-        }
-        Event::SecurityViolation { task, violation, .. } => reasons::violation(task, violation),
-        Event::AccessDenied { path, problem, .. } => {
-            let shown = |text: &str| crate::base::text::shown(text.as_bytes()).into_owned();
-            format!("`{}` may not be used: {}", shown(path), shown(problem))
-        }
-        _ => return None,
-    })
 }
 
 /// Not longer than anyone reads.
@@ -249,6 +225,15 @@ mod tests {
         assert_eq!(*id, format!("r-{}", NAMED + 6));
         let What::Run { failed, .. } = what else { panic!("{what:?}") };
         assert_eq!((failed.len(), failed[3].reason.as_str()), (NAMED, "exit code 2"));
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_has_not_completed() {
+        let summary = Summary { executed: 1, cancelled: 2, ..Summary::default() };
+        let notices = told(&NoticeKind::DEFAULT, vec![Event::RunFinished { summary }]);
+        assert_eq!(notices[0].kind, NoticeKind::RunFailed);
+        let title = words::value(&notices[0], crate::config::Field::Outcome);
+        assert_eq!(title, "run stopped, with 2 cancelled tasks");
     }
 
     #[test]

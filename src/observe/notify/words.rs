@@ -53,6 +53,9 @@ fn outcome(notice: &Notice) -> String {
             None if summary.failed > 0 => {
                 format!("run failed, with {}", count(summary.failed, "failed task"))
             }
+            None if summary.is_stopped() => {
+                format!("run stopped, with {}", count(summary.cancelled, "cancelled task"))
+            }
             None => "run completed".to_owned(),
         },
         What::Problem { .. } if notice.kind == NoticeKind::Error => {

@@ -290,7 +290,7 @@ impl Deliver for Mailed {
 }
 
 /// A command of the user's.
-struct Fetched {
+struct Commanded {
     text: String,
     env: Vec<(OsString, OsString)>,
     settings: Notifications,
@@ -306,10 +306,10 @@ pub(super) fn command(
     // All but our secrets.
     let rules = EnvRules { set: &Default::default(), pass: &Default::default(), inherit: true };
     let env = task_env(environment, &rules);
-    Some(Box::new(Fetched { text: settings.command.clone(), env, settings: settings.clone() }))
+    Some(Box::new(Commanded { text: settings.command.clone(), env, settings: settings.clone() }))
 }
 
-impl Deliver for Fetched {
+impl Deliver for Commanded {
     fn place(&self) -> String {
         "command".to_owned()
     }

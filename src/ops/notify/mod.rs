@@ -171,6 +171,12 @@ impl Notifier {
         self.tell(NoticeKind::Error, What::Problem { task: None, text });
     }
 
+    /// What a run warns of when its events are over.
+    pub fn warning(&self, problem: &str) {
+        let text = shown(problem.as_bytes()).chars().take(LONG).collect();
+        self.tell(NoticeKind::Warning, What::Problem { task: None, text });
+    }
+
     /// Tells of health where that is critical.
     pub fn health(&self, health: &Health) {
         if health.status == Status::Critical {

@@ -18,8 +18,10 @@ use crate::observe::notify::Notice;
 const ROOM: usize = 256;
 /// Where more wait than these, the end of a run comes before them.
 const FEW: usize = 8;
-/// Nobody waits longer than this for one that wants to be left alone.
+/// How long a pause is at most that we choose.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// For so long the other side is left alone at most where it wants to be.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
 
 /// How a message is delivered that is not taken at once.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +97,7 @@ impl Worker {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(deliver) = idle {
             let (shared, patience) = (Arc::clone(&self.shared), self.patience);
-            let life = move || Life { shared: &shared, patience, deliver }.live();
+            let life = move || Life { shared: &shared, patience, deliver, rest: None }.live();
             if let Err(error) = thread::Builder::new().name("notify".into()).spawn(life) {
                 let mut state = self.shared.lock();
                 state.waiting.clear();
@@ -197,6 +199,8 @@ struct Life<'a> {
     shared: &'a Shared,
     patience: Patience,
     deliver: Box<dyn Deliver>,
+    /// Until then the other side wants to be left alone, by whatever message.
+    rest: Option<Instant>,
 }
 
 impl Life<'_> {
@@ -235,6 +239,13 @@ impl Life<'_> {
     fn deliver(&mut self, notice: &Notice, retries: u64) -> Result<(), Problem> {
         let mut tries = 0;
         loop {
+            if let Some(rest) = self.rest {
+                if !self.wait_until(rest) {
+                    let why = "the other side wants to be left alone for longer".to_owned();
+                    return Err(Problem { kind: notice.kind, why, help: "", tries: 0 });
+                }
+                self.rest = None;
+            }
             tries += 1;
             let shared = self.shared;
             let left = shared.lock().deadline.map_or(Duration::MAX, |deadline| {
@@ -249,7 +260,9 @@ impl Life<'_> {
                 }
                 Err(refusal) => refusal,
             };
-            if tries > retries || !refusal.may_pass() || !self.pause(&refusal, tries) {
+            let now = clock::instant();
+            self.rest = refusal.after().map(|after| now + after.min(LONGEST_REST));
+            if tries > retries || !refusal.may_pass() || !self.pause(tries) {
                 return Err(self.problem(notice.kind, &refusal, tries));
             }
         }
@@ -265,17 +278,18 @@ impl Life<'_> {
     }
 
     /// Waits before another try; false: the end would come first.
-    fn pause(&self, refusal: &Refusal, tries: u64) -> bool {
+    fn pause(&self, tries: u64) -> bool {
         let doubled = u32::try_from(tries - 1).unwrap_or(u32::MAX).min(16);
         let whole = self.patience.first_pause.saturating_mul(2_u32.pow(doubled));
         // A part of it is chance, so that many do not come back at the same moment.
         let chance = u32::try_from(clock::now_ns().rem_euclid(256)).unwrap_or(0);
         let pause = whole.saturating_sub(whole * chance / 1024);
-        let pause = pause.min(LONGEST_PAUSE).max(refusal.after().unwrap_or_default());
-        if pause > LONGEST_PAUSE {
-            return false;
-        }
-        let again = clock::instant() + pause;
+        let again = clock::instant() + pause.min(LONGEST_PAUSE);
+        self.wait_until(self.rest.map_or(again, |rest| rest.max(again)))
+    }
+
+    /// False: the end would come first.
+    fn wait_until(&self, again: Instant) -> bool {
         let in_time = |state: &State| state.deadline.is_none_or(|deadline| deadline > again);
         let mut state = self.shared.lock();
         loop {
@@ -392,6 +406,20 @@ mod tests {
         assert!(said.expect("a sentence").contains("429 Too Many Requests; "));
         let after = Some(Duration::from_millis(5));
         assert_eq!(run(Fake { after, ..fake(1, 429) }, 1, LONG), (2, None));
+    }
+
+    #[test]
+    fn one_that_wants_to_be_left_alone_is_spared_the_next_messages_too() {
+        for seconds in [30, 3600 * 24 * 365 * 1000] {
+            let after = Some(Duration::from_secs(seconds));
+            let (calls, said) = run(Fake { after, ..fake(1, 429) }, 3, Duration::from_secs(5));
+            assert_eq!(calls, 1);
+            let said = said.expect("a sentence");
+            assert!(said.contains("429 Too Many Requests; 2 more are lost; "), "{said}");
+        }
+        // Also where the first has had all its tries.
+        let after = Some(Duration::from_millis(5));
+        assert_eq!(run(Fake { after, ..fake(4, 429) }, 2, LONG).0, 5);
     }
 
     #[test]

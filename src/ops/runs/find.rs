@@ -67,7 +67,7 @@ impl Found {
         };
         let state = match &end {
             Some(Summary { interrupted: Some(_), .. }) => RunState::Interrupted,
-            Some(Summary { failed: 0, .. }) => RunState::Succeeded,
+            Some(summary) if summary.is_good() => RunState::Succeeded,
             Some(_) => RunState::Failed,
             None if at_work == Some(header.pid) => RunState::Running,
             None => RunState::DidNotEnd,

@@ -86,11 +86,14 @@ fn until_it_is_full(more: &str) -> Option<(Project, Tmpfs, Background)> {
 
 #[test]
 fn a_disk_that_becomes_full_stops_what_has_not_begun() {
-    let Some((project, _disk, run)) = until_it_is_full("") else { return };
+    let tell = "[notifications]\nenabled = 1\nmax_wait_seconds = 60\ncommand = cat > told\n";
+    let Some((project, _disk, run)) = until_it_is_full(tell) else { return };
     project.file("b.go", "");
     let ended = run.wait();
     ended.code(3).stderr_has("No space left").stderr_has("so nothing more was started");
     assert!(!project.exists("c.ran"));
+    let told = project.read("told");
+    assert!(told.contains("run stopped, with 1 cancelled task"), "{told}");
     project.remove("disk/rest").run(["manifest.txt"]).success();
     assert!(project.exists("c.ran"));
     project.run(["audit", "verify"]).success();

@@ -124,7 +124,7 @@ fn a_server_that_says_nothing_takes_no_more_than_its_time() {
         project.env(format!("REPROVM_NOTIFICATIONS_{name}"), value);
     }
     let run = project.run(["manifest.txt"]);
-    run.success().stderr_has("was not delivered: a step of it was not done within 1 seconds;");
+    run.success().stderr_has("was not delivered: it was not done within 1 seconds;");
 }
 
 #[test]

@@ -91,7 +91,24 @@ fn warnings_of_a_run_can_be_told() {
         (body["event"].as_str(), body["task"]["name"].as_str()),
         (Some("warning"), Some("a"))
     );
-    assert_eq!(body["problem"], "the result of `a` is not saved: `in` changed while it ran");
+    assert_eq!(body["problem"], "`a`: result kept but not saved: `in` changed while it ran");
+}
+
+#[test]
+fn warnings_from_before_the_first_task_and_from_after_the_end_are_told_too() {
+    let receiver = receiver();
+    let mut project = with_webhook(GOOD, &receiver);
+    project.env("MAKEFLAGS", "-j2 --jobserver-auth=-2,-2").file("file", "");
+    project.env("REPROVM_AUTO_BACKUP", "1").env("REPROVM_BACKUP_DIR", "file/backups");
+    let run = project.run(["--set", "webhook_events=warning", "manifest.txt"]);
+    run.success().stderr_has("warning: no jobserver: ").stderr_has("warning: no backup was made: ");
+    let problems: Vec<String> = bodies(&receiver)
+        .iter()
+        .map(|body| body["problem"].as_str().expect("a problem").to_owned())
+        .collect();
+    let [slots, backup] = &problems[..] else { panic!("{problems:?}") };
+    assert!(slots.starts_with("no jobserver: make did not hand it on"), "{slots}");
+    assert!(backup.starts_with("no backup was made: "), "{backup}");
 }
 
 #[test]
@@ -107,6 +124,23 @@ fn a_run_that_cannot_begin_is_an_error_with_its_words() {
     assert!(problems[0].as_str().is_some_and(|text| text.contains("cycle")), "{problems:?}");
     assert_eq!(problems[1], "input `none` of task `a` is missing");
     assert_eq!(problems[2], "no manifest at `other.txt`");
+}
+
+#[test]
+fn what_fails_before_a_run_or_after_it_is_an_error_too() {
+    let receiver = receiver();
+    let mut project = with_webhook(GOOD, &receiver);
+    let remote = nobody().replace("/hook", "/cache");
+    project.env("REPROVM_REMOTE_CAS_URL", &remote);
+    project.run(["--sync-from-remote", "manifest.txt"]).code(10);
+    assert_eq!(events(&receiver), ["error"]);
+    let problem = bodies(&receiver)[0]["problem"].as_str().expect("a problem").to_owned();
+    assert!(problem.contains("no connection"), "{problem}");
+    project.run(["--sync-to-remote", "manifest.txt"]).code(10);
+    assert_eq!(events(&receiver), ["error", "run_completed", "error"]);
+    // Without a run there is nobody to tell.
+    project.run(["--sync-to-remote"]).code(10);
+    assert_eq!(events(&receiver).len(), 3);
 }
 
 #[test]
@@ -139,6 +173,9 @@ fn critical_health_is_told_and_good_health_is_not() {
     let cas = body["checks"].as_array().and_then(|all| all.iter().find(|one| one["name"] == "cas"));
     assert_eq!(cas.expect("the check")["status"], "CRITICAL");
     assert!(body["text"].as_str().is_some_and(|text| text.contains("cas: CRITICAL: ")), "{body}");
+    let run = project.by_shell("\"$1\" health > /dev/full", [""; 0]).wait();
+    run.code(3).stderr_has("cannot write to the standard output");
+    assert_eq!(events(&receiver), ["health_failed"; 2], "nor is it lost where none can read it");
 }
 
 /// A block of the documentation that begins so.

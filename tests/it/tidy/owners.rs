@@ -35,7 +35,10 @@ const TABLE: [Owned; 27] = [
     Owned { what: Thing::Word("rustls"), owners: &["src/base/http.rs"] },
     Owned { what: Thing::Word("lettre"), owners: &["src/base/net/mail.rs"] },
     Owned { what: Thing::Word("object_store"), owners: &["src/store/remote/s3.rs"] },
-    Owned { what: Thing::Word("tokio"), owners: &["src/store/remote/s3.rs"] },
+    Owned {
+        what: Thing::Word("tokio"),
+        owners: &["src/store/remote/s3.rs", "src/base/net/mail.rs"],
+    },
     Owned { what: Thing::Word("clap"), owners: &["src/cli/"] },
     Owned { what: Thing::Word("tracing_subscriber"), owners: &["src/observe/"] },
     Owned {
