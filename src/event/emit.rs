@@ -79,7 +79,11 @@ impl Listeners {
 
 enum Mode {
     Inline,
-    Threaded { sender: Sender<Stamped>, waiting: Arc<AtomicUsize>, thread: JoinHandle<Listeners> },
+    Threaded {
+        sender: Sender<Stamped>,
+        waiting: Arc<AtomicUsize>,
+        thread: JoinHandle<Option<Listeners>>,
+    },
 }
 
 struct Inner {
@@ -115,20 +119,23 @@ impl Emitter {
 
     /// From here on events are delivered by a thread of their own.
     pub fn go_async(&self) {
+        self.deliver_by(thread::Builder::new().name("events".into()));
+    }
+
+    fn deliver_by(&self, thread: thread::Builder) {
         let mut inner = self.lock();
         let Some(listeners) = inner.listeners.take() else { return };
         // A channel with a bound takes all of its memory at once: megabytes, and milliseconds.
         let (sender, receiver) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let taken = Arc::clone(&waiting);
-        match thread::Builder::new()
-            .name("events".into())
-            .spawn(move || deliver_all(listeners, &receiver, &taken))
-        {
+        let hand = Arc::new(Mutex::new(Some(listeners)));
+        let taker = Arc::clone(&hand);
+        let deliver = move || take(&taker).map(|all| deliver_all(all, &receiver, &taken));
+        match thread.spawn(deliver) {
             Ok(thread) => inner.mode = Mode::Threaded { sender, waiting, thread },
-            // Without the thread the observers are gone with the closure; nothing can be shown,
-            // and the engine goes on. The only cause is a machine out of threads.
-            Err(_) => inner.mode = Mode::Inline,
+            // On a machine out of threads whoever emits delivers as well.
+            Err(_) => inner.listeners = take(&hand),
         }
     }
 
@@ -181,7 +188,7 @@ impl Emitter {
             Mode::Threaded { sender, thread, .. } => {
                 drop(sender);
                 thread.thread().unpark();
-                thread.join().ok()
+                thread.join().ok().flatten()
             }
         };
         let Some(mut listeners) = listeners else { return Vec::new() };
@@ -209,6 +216,10 @@ impl Drop for Emitter {
     fn drop(&mut self) {
         self.finish();
     }
+}
+
+fn take(hand: &Mutex<Option<Listeners>>) -> Option<Listeners> {
+    hand.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 fn deliver_all(
@@ -265,6 +276,31 @@ mod tests {
         fn name(&self) -> &'static str {
             "slow"
         }
+    }
+
+    /// Counts what it hears.
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Observer for Counting {
+        fn observe(&mut self, _: &Stamped) -> Result<(), String> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+
+        fn name(&self) -> &'static str {
+            "counting"
+        }
+    }
+
+    #[test]
+    fn where_no_thread_can_be_had_the_listeners_hear_all_the_same() {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let emitter = Emitter::new("r".into(), vec![Box::new(Counting(Arc::clone(&seen)))]);
+        // More than any machine has.
+        emitter.deliver_by(thread::Builder::new().stack_size(1 << 60));
+        emitter.emit(Event::CancelRequested { signal: 2 });
+        assert_eq!(seen.load(Ordering::SeqCst), 1);
+        assert!(emitter.finish().is_empty());
     }
 
     #[test]
