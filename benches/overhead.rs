@@ -1,6 +1,9 @@
 //! What it costs to see what happens: the program with each of its parts and without it, round
-//! about: `cargo bench --bench overhead [-- TASKS ROUNDS] [PART...]`. Prints the medians, and the medians of
-//! the ratios of each round, of wall time and of the processor time with all tasks.
+//! about: `cargo bench --bench overhead [-- TASKS ROUNDS] [PART...]`.
+//!
+//! Prints the medians, and the medians of the ratios of each round, of wall time and of the
+//! processor time with all tasks; and the ratio of the least processor times, in which the rest of
+//! the machine has the smallest part.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -72,19 +75,24 @@ fn main() {
             costs[at].push(run(folder.path(), parts[at].1));
         }
     }
-    println!("with         wall s   ratio   processor s   ratio");
+    println!("with         wall s   ratio   processor s   ratio     least   ratio");
     for ((name, _, left), own) in parts.iter().zip(&costs) {
         let left = left.map(|path| folder.path().join(path));
         assert!(left.is_none_or(|path| path.exists()), "{name} has left nothing");
         let ratio = |of: fn(Cost) -> f64| {
             median(own.iter().zip(&costs[0]).map(|(own, none)| of(*own) / of(*none)))
         };
+        let least = |costs: &[Cost]| {
+            costs.iter().map(|cost| cost.processor).min_by(f64::total_cmp).unwrap_or(f64::NAN)
+        };
         println!(
-            "{name:<10} {:>8.3} {:>7.4} {:>13.3} {:>7.4}",
+            "{name:<10} {:>8.3} {:>7.4} {:>13.3} {:>7.4} {:>9.3} {:>7.4}",
             median(own.iter().map(|cost| cost.wall)),
             ratio(|cost| cost.wall),
             median(own.iter().map(|cost| cost.processor)),
             ratio(|cost| cost.processor),
+            least(own),
+            least(own) / least(&costs[0]),
         );
     }
     let checks = (0..rounds).map(|_| verb(folder.path(), &["health"]).processor);
