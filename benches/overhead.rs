@@ -1,9 +1,7 @@
 //! What it costs to see what happens: the program with each of its parts and without it, round
-//! about: `cargo bench --bench overhead [-- TASKS ROUNDS] [PART...]`.
-//!
-//! Prints the medians, and the medians of the ratios of each round, of wall time and of the
-//! processor time with all tasks; and the ratio of the least processor times, in which the rest of
-//! the machine has the smallest part.
+//! about: `cargo bench --bench overhead [-- TASKS ROUNDS] [PART...]`. Prints the medians of wall and
+//! of processor time with all tasks, those of the ratios of each round, and the ratio of the least
+//! processor times, in which the rest of the machine has the smallest part.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -7,6 +7,7 @@
 mod codecs;
 mod hashing;
 mod kept;
+mod listeners;
 mod objects;
 mod plan;
 mod sweep;

@@ -17,7 +17,7 @@ use crate::base::fs;
 use crate::base::pattern::folder_ends;
 use crate::base::{Digest, FileError, Kind, RelPath, Sig, TaskName};
 
-const MAGIC: &[u8; 8] = b"rvmwst\0\x01";
+const MAGIC: &[u8; 8] = b"rvmwst\0\x02";
 /// More than any real state, less than could hurt.
 const MAX_BYTES: u64 = 8 << 30;
 
@@ -31,6 +31,8 @@ pub struct TaskRow {
     pub key: Digest,
     pub result: Digest,
     pub duration_ms: u64,
+    /// The most memory that one of its processes had; 0: not known.
+    pub peak_rss_bytes: u64,
     pub phase: Phase,
     /// What the task made, sorted by path.
     pub made: Vec<Made>,
@@ -320,6 +322,7 @@ fn write_row(out: &mut Writer, row: &TaskRow, file: &mut dyn FnMut(&mut Writer, 
     out.digest(&row.key);
     out.digest(&row.result);
     out.u64(row.duration_ms);
+    out.u64(row.peak_rss_bytes);
     out.u8(row.phase as u8);
     out.u64(row.started_ns.cast_unsigned());
     out.u32(u32::try_from(row.made.len()).expect("fewer than 4 billion outputs"));
@@ -345,6 +348,7 @@ fn read_row(
         key: from.digest()?,
         result: from.digest()?,
         duration_ms: from.u64()?,
+        peak_rss_bytes: from.u64()?,
         phase: Phase::from_u8(from.u8()?)?,
         started_ns: from.u64()?.cast_signed(),
         ..TaskRow::default()
@@ -408,7 +412,7 @@ fn read_state(
 
 /// Goes past what [`read_row`] would read of the state.
 fn skip_row(from: &mut Reader<'_>) -> Option<()> {
-    from.take(32 + 32 + 8 + 1 + 8)?;
+    from.take(32 + 32 + 8 + 8 + 1 + 8)?;
     let made = from.u32()? as usize;
     from.take(made.checked_mul(4 + 1 + 4 + 8 + 32 + 1)?)?;
     for _ in 0..from.u32()? {

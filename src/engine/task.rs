@@ -14,7 +14,7 @@ use crate::cache::files::{Entry, FileId, Since};
 use crate::cache::inputs::{self, Effort, InputError, Member, Tools};
 use crate::cache::outputs::{self, Before};
 use crate::cache::recipe::Recipe;
-use crate::cache::record::{Found, Look, Record};
+use crate::cache::record::Record;
 use crate::cache::state::{Phase, TaskRow};
 use crate::event::{Event, Failure, InputChange, MissReason, Outcome, Usage, Work};
 use crate::exec::Runner;
@@ -222,6 +222,7 @@ impl<'a> Worker<'a> {
                 key: job.key,
                 result,
                 duration_ms: record.usage.duration_ms,
+                peak_rss_bytes: record.usage.peak_rss_bytes,
                 phase: Phase::Done,
                 made,
                 ..TaskRow::default()
@@ -263,6 +264,7 @@ impl<'a> Worker<'a> {
             key: job.row.key,
             phase: Phase::Running,
             duration_ms: job.row.duration_ms,
+            peak_rss_bytes: job.row.peak_rss_bytes,
             listed: before.paths().map(<[u8]>::to_vec).collect(),
             started_ns,
             ..TaskRow::default()
@@ -308,9 +310,9 @@ impl<'a> Worker<'a> {
     fn expected_memory(&self, job: &Job<'_>) -> u64 {
         let options = &self.bench.options;
         let Some(all) = options.limits.memory else { return 0 };
-        match self.bench.records.find(&job.row.key, Look::Only) {
-            Found::Record(record) if record.usage.peak_rss_bytes > 0 => record.usage.peak_rss_bytes,
-            _ => all / options.jobs.max(1) as u64,
+        match job.row.peak_rss_bytes {
+            0 => all / options.jobs.max(1) as u64,
+            known => known,
         }
     }
 
@@ -363,8 +365,10 @@ impl<'a> Worker<'a> {
             let record = Record { recipe, outputs, log, log_size, usage };
             bench.keep_record(task, &job.key, &record);
         }
-        let duration_ms = usage.duration_ms;
-        let row = TaskRow { key: job.key, result, duration_ms, phase, made, ..TaskRow::default() };
+        let Usage { duration_ms, peak_rss_bytes, .. } = usage;
+        let key = job.key;
+        let row =
+            TaskRow { key, result, duration_ms, peak_rss_bytes, phase, made, ..TaskRow::default() };
         bench.state.set_row(&task.name, row);
         bench.results.set(job.id, result);
         Ok(())

@@ -130,7 +130,9 @@ fn tasks_that_would_exceed_the_memory_together_run_one_after_the_other_once_that
     let large = |around: &str| {
         let dd = "dd if=/dev/zero of=/dev/null bs=60M count=1 2>/dev/null";
         let command = around.replace("DD", dd);
-        format!("task a {{\n  cmd = {command}\n}}\ntask b {{\n  cmd = {command}\n}}\n")
+        format!(
+            "task a {{\n  cmd = {command}\n}}\ntask b {{\n  cache = off\n  cmd = {command}\n}}\n"
+        )
     };
     let project = of(&large("DD"));
     let run = |limit: &str| project.json(["-j", "2", "-f", "--max-memory", limit, "manifest.txt"]);

@@ -21,6 +21,7 @@ fn row(state: &State) -> TaskRow {
         key: Digest::of(b"key"),
         result: Digest::of(b"result"),
         duration_ms: 7,
+        peak_rss_bytes: 8,
         phase: Phase::Done,
         made: vec![Made { output, file, owned: true }],
         listed: vec![b"out/theirs".to_vec()],
