@@ -13,7 +13,7 @@ use meter::Meter;
 use super::args::{BackupVerb, Flags, Format};
 use super::{Call, Code, Failure, diagnostics};
 use crate::base::ByteSize;
-use crate::base::text::shown;
+use crate::base::text::{count, shown};
 use crate::observe::words;
 use crate::ops::backup::{BackupName, Backups, Created, How, Listed, Progress, Removed, Verified};
 
@@ -113,12 +113,14 @@ fn records(count: u64) -> String {
 }
 
 fn created(made: &Created) -> String {
-    let Created { name, records, objects, new_files, .. } = made;
-    let (bytes, new_bytes) = (ByteSize(made.bytes), ByteSize(made.new_bytes));
-    format!(
-        "backup `{name}`: {records} records and {objects} objects ({bytes}), \
-         new are {new_files} files ({new_bytes})\n"
-    )
+    let held = held(made.records, made.objects, made.bytes);
+    let new = count(made.new_files, "new file");
+    format!("backup `{}`: {held}; {new} ({})\n", made.name, ByteSize(made.new_bytes))
+}
+
+fn held(records: usize, objects: usize, bytes: u64) -> String {
+    let (records, objects) = (count(records, "record"), count(objects, "object"));
+    format!("{records} and {objects} ({})", ByteSize(bytes))
 }
 
 fn list(all: &[Listed]) -> String {
@@ -128,7 +130,8 @@ fn list(all: &[Listed]) -> String {
             Some(problem) => format!("{}  {}", one.name, shown(problem.as_bytes())),
             None => {
                 let bytes = ByteSize(one.bytes);
-                format!("{}  {}  {} records  {bytes}", one.name, one.created, one.records)
+                let records = count(one.records, "record");
+                format!("{}  {}  {records}  {bytes}", one.name, one.created)
             }
         };
         writeln!(out, "{line}").expect("writing to a string cannot fail");
@@ -155,9 +158,8 @@ fn verified(found: &Verified) -> String {
     if !found.problems.is_empty() {
         return String::new();
     }
-    let Verified { name, records, objects, .. } = found;
-    let bytes = ByteSize(found.bytes);
-    format!("backup `{name}` is whole: {records} records and {objects} objects ({bytes})\n")
+    let held = held(found.records, found.objects, found.bytes);
+    format!("backup `{}` is whole: {held}\n", found.name)
 }
 
 fn report(found: &Verified, call: &Call) {

@@ -5,6 +5,7 @@ pub mod place;
 pub mod secret;
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::fmt::Write as _;
 
 /// `bytes` as text: what is not printable is escaped (`\n`, `\u{1b}`, `\xff`), so that no name
@@ -38,8 +39,8 @@ pub fn is_unsafe(c: char) -> bool {
 }
 
 /// `1 task`, `2 tasks`.
-pub fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+pub fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
+    if number == N::from(1) { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 #[cfg(test)]

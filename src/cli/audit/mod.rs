@@ -83,9 +83,9 @@ fn verified(found: &AuditVerified, paint: Paint) -> String {
         let damage = paint.error(&one.damage.to_string());
         add(&mut out, format_args!("line {}: {damage}: {}", one.line, one.what));
     }
-    let mut seen = format!("`{}`: {}", found.file, number(found.lines, "line"));
+    let mut seen = format!("`{}`: {}", found.file, count(found.lines, "line"));
     if let Some(seals) = found.seals {
-        write!(seen, ", {}", number(seals, "seal")).expect("writing to a string cannot fail");
+        write!(seen, ", {}", count(seals, "seal")).expect("writing to a string cannot fail");
     }
     if found.anchors > 0 {
         let anchors = count(found.anchors, "anchor");
@@ -184,7 +184,7 @@ fn counted(number: AuditCount) -> String {
 
 fn warn_of(unreadable: u64, call: &Call) {
     if unreadable > 0 {
-        let lines = number(unreadable, "line");
+        let lines = count(unreadable, "line");
         call.screen.warning(&format!(
             "{lines} of the audit log cannot be read; `reprovm audit verify` says more"
         ));
@@ -223,10 +223,6 @@ fn of_range(range: &AuditRange) -> Result<AuditFilter, Failure> {
 
 fn refused(message: String, help: &str) -> Failure {
     Failure::Refused { message, help: help.to_owned(), code: Code::InvalidArg }
-}
-
-fn number(number: u64, noun: &str) -> String {
-    count(usize::try_from(number).unwrap_or(usize::MAX), noun)
 }
 
 fn add(out: &mut String, line: std::fmt::Arguments<'_>) {
