@@ -3,7 +3,8 @@
 # compressed files (gzip, zstd, lz4, and Python for zlib), and the servers that the tests talk to:
 # nginx (an HTTP cache; openssl makes its certificates), Prometheus with promtool, rsyslog, s3rver
 # (an S3 server that knows only its own key) and aiosmtpd (a mail server), the last two below
-# target/servers.
+# target/servers; and, where they can be had, qemu, busybox and a Linux kernel of the distribution
+# (also below target/servers, not installed) for what needs a machine of its own.
 # The tests start and stop them, on 127.0.0.1 and free ports.
 set -eu
 cd "$(dirname "$0")/.."
@@ -53,4 +54,29 @@ if [ "$(cat target/servers/aiosmtpd.version 2>/dev/null || true)" != "$aiosmtpd"
   python3 -m pip install --quiet --disable-pip-version-check --upgrade \
     --target target/servers/py "aiosmtpd==$aiosmtpd"
   echo "$aiosmtpd" >target/servers/aiosmtpd.version
+fi
+
+# kernel PACKAGE: the one that this package stands for, without its modules.
+kernel() {
+  real=$(apt-cache depends "$1" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p')
+  [ -n "$real" ] || return 1
+  rm -rf target/servers/linux && mkdir -p target/servers/linux && (
+    cd target/servers/linux &&
+      apt-get download -q "$real" &&
+      dpkg-deb --fsys-tarfile ./*.deb | tar -x --wildcards './boot/vmlinuz*' &&
+      mv boot/vmlinuz* vmlinuz && rm -r boot ./*.deb
+  )
+}
+
+any_kernel() {
+  kernel linux-image-cloud-amd64 || kernel linux-image-virtual
+}
+
+# Tests say so and prove less where there is none.
+if [ "$(uname -m)" = x86_64 ] && have apt-get; then
+  install qemu-system-x86_64 qemu-system-x86
+  install busybox busybox-static
+  [ -e target/servers/linux/vmlinuz ] || any_kernel ||
+    { $([ "$(id -u)" = 0 ] || echo sudo) apt-get update -q && any_kernel; } ||
+    echo "tests/servers.sh: no kernel could be fetched" >&2
 fi

@@ -41,25 +41,28 @@ impl Caps {
         wanted.into_iter().filter_map(|(name, wanted)| wanted.then_some(name))
     }
 
-    /// Has the groups in a folder controlled, as far as that was granted. `leave` takes this
-    /// process out of the group itself, where the kernel wants that first; it says whether it
-    /// could.
-    pub(super) fn enable(self, folder: &Path, leave: &mut dyn FnMut() -> bool) {
-        let granted = fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
-        for name in self.controllers() {
-            if !granted.split_whitespace().any(|one| one == name) {
-                continue;
-            }
-            let enable = || write(folder, "cgroup.subtree_control", &format!("+{name}"));
-            let busy = |error: &io::Error| error.raw_os_error() == Some(libc::EBUSY);
-            let done = match enable() {
-                Err(error) if busy(&error) && leave() => enable(),
-                other => other,
-            };
-            if let Err(error) = done {
-                tracing::debug!(controller = name, %error, "controller cannot be had");
-            }
+    /// Has the groups in a folder controlled, as far as that was granted, and says by what they
+    /// were not before. `leave` takes this process out of the group itself and says whether it
+    /// could: of a group that holds processes the kernel would let `cpu` be enabled, and let
+    /// nothing be born below it from then on.
+    pub(super) fn enable(
+        self,
+        folder: &Path,
+        leave: &mut dyn FnMut() -> bool,
+    ) -> Vec<&'static str> {
+        let granted = words(folder, "cgroup.controllers");
+        let enabled = words(folder, "cgroup.subtree_control");
+        let mut missing: Vec<_> =
+            self.controllers().filter(|name| has(&granted, name) && !has(&enabled, name)).collect();
+        if missing.is_empty() {
+            return missing;
         }
+        if !is_root(folder) && !is_empty(folder) && !leave() {
+            tracing::debug!(?missing, "controllers cannot be had in a group that others are in");
+            return Vec::new();
+        }
+        missing.retain(|name| control(folder, '+', name));
+        missing
     }
 
     /// Sets them for a group. What has no file there is not controlled.
@@ -85,15 +88,38 @@ impl Caps {
 
 /// What could be kept for groups in a folder, as far as can be seen without changing anything.
 pub(super) fn could_keep(folder: &Path) -> Kept {
-    let words = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
-    let (granted, enabled) = (words("cgroup.controllers"), words("cgroup.subtree_control"));
-    // The group of all processes is the only one that may hold some and have groups as well.
-    let free = is_alone(folder) || !folder.join("cgroup.type").exists();
-    let could = |name: &str| {
-        let among = |list: &str| list.split_whitespace().any(|one| one == name);
-        among(&enabled) || (among(&granted) && free)
-    };
+    let (granted, enabled) =
+        (words(folder, "cgroup.controllers"), words(folder, "cgroup.subtree_control"));
+    let sound = is_root(folder) || words(folder, "cgroup.type") == ["domain"];
+    let free = is_root(folder) || is_empty(folder) || is_alone(folder);
+    let could = |name| sound && (has(&enabled, name) || (has(&granted, name) && free));
     Kept { cpu: could("cpu"), memory: could("memory") }
+}
+
+/// The words in a file of a group; none where it cannot be read.
+fn words(folder: &Path, name: &str) -> Vec<String> {
+    let text = fs::read_to_string(folder.join(name)).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn has(words: &[String], word: &str) -> bool {
+    words.iter().any(|one| one == word)
+}
+
+/// Enables (`+`) or disables (`-`) a controller for the groups in a folder.
+pub(super) fn control(folder: &Path, sign: char, name: &str) -> bool {
+    write(folder, "cgroup.subtree_control", &format!("{sign}{name}"))
+        .inspect_err(|error| tracing::debug!(%sign, name, %error, "controller cannot be had"))
+        .is_ok()
+}
+
+/// Whether it is the group of all processes, the only one that may hold some and have groups too.
+fn is_root(group: &Path) -> bool {
+    !group.join("cgroup.type").exists()
+}
+
+fn is_empty(group: &Path) -> bool {
+    fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|procs| procs.is_empty())
 }
 
 /// How many processes of a group were killed so far because there was no more memory.
@@ -109,11 +135,14 @@ fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
 
 /// Moves this process to a group, if it is alone in the one that it is in.
 pub(super) fn move_alone(from: &Path, to: &Path) -> bool {
-    is_alone(from)
-        && files::create_dir_all(to).is_ok()
-        && write(to, "cgroup.procs", "0")
-            .inspect_err(|error| tracing::debug!(%error, "control group cannot be left"))
-            .is_ok()
+    is_alone(from) && files::create_dir_all(to).is_ok() && enter(to)
+}
+
+/// Moves this process to a group.
+pub(super) fn enter(group: &Path) -> bool {
+    write(group, "cgroup.procs", "0")
+        .inspect_err(|error| tracing::debug!(%error, "control group cannot be left"))
+        .is_ok()
 }
 
 fn is_alone(group: &Path) -> bool {
@@ -159,15 +188,26 @@ mod tests {
 
     #[test]
     fn only_controllers_that_were_granted_are_asked_for() {
-        let folder = group(&[("cgroup.controllers", "io cpuset memory\n")]);
-        files::write_atomic(&folder.path().join("cgroup.subtree_control"), b"").expect("a file");
-        let mut asked = false;
-        Caps::new(Some(50), Some(1), 1).enable(folder.path(), &mut || {
-            asked = true;
-            true
-        });
-        assert_eq!(read(&folder, "cgroup.subtree_control"), "+memory");
-        assert!(!asked, "nothing was busy");
+        let asked_of = |procs: &str, kind: &[(&str, &str)]| {
+            let mut files = vec![
+                ("cgroup.controllers", "io cpuset memory\n"),
+                ("cgroup.subtree_control", ""),
+                ("cgroup.procs", procs),
+            ];
+            files.extend(kind);
+            let folder = group(&files);
+            let mut asked = false;
+            let enabled = Caps::new(Some(50), Some(1), 1).enable(folder.path(), &mut || {
+                asked = true;
+                false
+            });
+            (asked, enabled, read(&folder, "cgroup.subtree_control"))
+        };
+        let inner = &[("cgroup.type", "domain\n")][..];
+        let memory = (false, vec!["memory"], "+memory".to_owned());
+        assert_eq!(asked_of("1\n", &[]), memory, "the group of all processes");
+        assert_eq!(asked_of("", inner), memory, "an empty group");
+        assert_eq!(asked_of("1\n", inner), (true, Vec::new(), String::new()), "one with others");
     }
 
     #[test]
@@ -194,8 +234,11 @@ mod tests {
             let kept = could_keep(group(&files).path());
             (kept.cpu, kept.memory)
         };
-        let inner = &[("cgroup.type", "domain")][..];
+        let inner = &[("cgroup.type", "domain\n")][..];
         assert_eq!(of("cpu io memory", "", &own, inner), (true, true));
+        assert_eq!(of("cpu io memory", "", "", inner), (true, true));
+        let threaded = &[("cgroup.type", "domain threaded\n")][..];
+        assert_eq!(of("cpu io memory", "cpu", "1\n", threaded), (false, false));
         assert_eq!(of("cpu io memory", "memory", "1\n", inner), (false, true));
         assert_eq!(of("cpuset memory", "", "1\n", &[]), (false, true));
         assert_eq!(of("hugetlb", "", "1\n", &[]), (false, false));

@@ -37,6 +37,16 @@ pub(super) struct RunGroup {
     /// into a group that was ever killed, so a slot has a new group after that.
     killed: Vec<AtomicU32>,
     kept: Kept,
+    left: Option<Left>,
+}
+
+/// The group that this process was in until it made place for controllers.
+#[derive(Debug)]
+struct Left {
+    folder: PathBuf,
+    /// Where it is instead.
+    own: PathBuf,
+    enabled: Vec<&'static str>,
 }
 
 impl RunGroup {
@@ -48,18 +58,25 @@ impl RunGroup {
         let folder = parent.join(format!("{PREFIX}{id}"));
         files::create_dir_all(&folder).ok()?;
         let own = parent.join(format!("{PREFIX}{id}-own"));
-        caps.enable(&parent, &mut || caps::move_alone(&parent, &own));
+        let mut has_left = false;
+        let enabled = caps.enable(&parent, &mut || {
+            has_left = caps::move_alone(&parent, &own);
+            has_left
+        });
+        let left = has_left.then_some(Left { folder: parent, own, enabled });
         let kept = caps.set(&folder);
-        if kept.memory {
-            // So that it is told of each slot what happened in it.
-            caps.enable(&folder, &mut || false);
-        }
         let killed = (0..slots).map(|_| AtomicU32::new(0)).collect();
-        let group = Self { folder, killed, kept };
+        let group = Self { folder, killed, kept, left };
         if group.folder.join("cgroup.kill").exists() && group.lets_live() {
+            if kept.memory {
+                // So that it is told of each slot what happened in it. From here on the kernel
+                // lets nothing be born in the run's own group, only in those of its slots.
+                caps.enable(&group.folder, &mut || false);
+            }
             return Some(group);
         }
         group.remove();
+        group.go_back();
         None
     }
 
@@ -116,6 +133,18 @@ impl RunGroup {
     /// Removes the groups; those that still hold a process stay.
     pub(super) fn remove(&self) {
         remove(&self.folder);
+    }
+
+    /// Back to the group that was left, which is made as it was. What else is in the group of its
+    /// own stays there, and the group with it.
+    pub(super) fn go_back(self) {
+        let Some(Left { folder, own, enabled }) = self.left else { return };
+        for name in enabled {
+            caps::control(&folder, '-', name);
+        }
+        if caps::enter(&folder) {
+            remove(&own);
+        }
     }
 }
 

@@ -371,11 +371,16 @@ impl Runner {
             let Some(&first) = alive.first() else { break };
             wait::until_gone(first, BEAT);
         }
-        if let Some(group) = cgroup.take().flatten() {
+        let group = cgroup.take().flatten();
+        if let Some(group) = &group {
             group.remove();
         }
         if let Some(guard) = guard.take().flatten() {
             guard.dismiss();
+        }
+        // The guard was with us until now.
+        if let Some(group) = group {
+            group.go_back();
         }
     }
 

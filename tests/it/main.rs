@@ -6,6 +6,7 @@
 mod audit;
 mod backup;
 mod cache;
+mod cgroups;
 mod checkouts;
 mod commands;
 mod compression;
