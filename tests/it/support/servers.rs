@@ -1,5 +1,5 @@
-//! Servers that tests talk to: nginx, s3rver, aiosmtpd and rsyslog, started on a free port and
-//! killed at the end; and certificates for them.
+//! Servers that tests talk to: nginx, s3rver, aiosmtpd, rsyslog and ChromeDriver, started on a free
+//! port and killed at the end; and certificates for them.
 //! `tests/servers.sh` installs them.
 
 use std::fs;
@@ -107,6 +107,15 @@ impl Server {
             let mut command = Command::new("rsyslogd");
             command.args(["-n", "-f"]).arg(folder.join("rsyslog.conf"));
             command.arg("-i").arg(folder.join("pid"));
+            command
+        })
+    }
+
+    /// ChromeDriver, which starts a browser for each who asks. What that writes goes to its folder.
+    pub(super) fn chromedriver() -> Self {
+        Self::start(&|folder, port| {
+            let mut command = Command::new("chromedriver");
+            command.arg(format!("--port={port}")).env("TMPDIR", folder).env("HOME", folder);
             command
         })
     }
