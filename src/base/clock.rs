@@ -32,21 +32,16 @@ impl Stopwatch {
 
 /// `2026-11-23T18:01:02Z`, from nanoseconds since 1970.
 pub fn rfc3339(ns: i64) -> String {
-    let seconds = ns.div_euclid(1_000_000_000);
-    let (year, month, day) = civil(seconds.div_euclid(86_400));
-    let rest = seconds.rem_euclid(86_400);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
+    let mut text = rfc3339_ms(ns);
+    text.replace_range(19.., "Z");
+    text
 }
 
 /// `2026-11-23 18:01:02`, in UTC, from seconds since 1970.
 pub fn utc(seconds: i64) -> String {
-    let mut text = rfc3339(seconds.saturating_mul(1_000_000_000)).replace('T', " ");
-    text.truncate(text.len() - 1);
+    let mut text = rfc3339_ms(seconds.saturating_mul(1_000_000_000));
+    text.truncate(19);
+    text.replace_range(10..11, " ");
     text
 }
 
@@ -105,12 +100,27 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
-/// `2026-11-23T18:01:02.345Z`, from nanoseconds since 1970.
+/// `2026-11-23T18:01:02.345Z`, from nanoseconds since 1970: as many are in the years 1677 to 2262.
 pub fn rfc3339_ms(ns: i64) -> String {
-    let mut text = rfc3339(ns);
-    text.truncate(text.len() - 1);
-    text.push_str(&format!(".{:03}Z", ns.div_euclid(1_000_000).rem_euclid(1000)));
-    text
+    let seconds = ns.div_euclid(1_000_000_000);
+    let (year, month, day) = civil(seconds.div_euclid(86_400));
+    let rest = seconds.rem_euclid(86_400);
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    // Lines of logs have one each, so the digits are put in by hand.
+    let mut put = |mut number: i64, places: std::ops::Range<usize>| {
+        for place in places.rev() {
+            text[place] = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    };
+    put(year, 0..4);
+    put(month, 5..7);
+    put(day, 8..10);
+    put(rest / 3600, 11..13);
+    put(rest / 60 % 60, 14..16);
+    put(rest % 60, 17..19);
+    put(ns.div_euclid(1_000_000).rem_euclid(1000), 20..23);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Year, month and day of the proleptic Gregorian calendar from days since 1970, by counting

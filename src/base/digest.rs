@@ -55,12 +55,11 @@ impl Digest {
     /// 64 lower-case hex digits.
     pub fn hex(&self) -> String {
         const HEX: &[u8; 16] = b"0123456789abcdef";
-        let mut text = String::with_capacity(64);
-        for byte in self.0 {
-            text.push(HEX[usize::from(byte >> 4)] as char);
-            text.push(HEX[usize::from(byte & 15)] as char);
+        let mut text = vec![0; 64];
+        for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(self.0) {
+            *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
         }
-        text
+        String::from_utf8(text).expect("hex digits are ASCII")
     }
 
     /// The first 12 hex digits: enough for a person.

@@ -194,7 +194,7 @@ fn stage<'a>(
             _ => {
                 let mut file = fs::create_new(&path)?;
                 let remnant = Remnant(path);
-                means.store.fetch(&output.digest, output.size, &mut file)?;
+                means.store.fetch_file(&output.digest, output.size, &mut file)?;
                 let mode = std::fs::Permissions::from_mode(output.mode);
                 file.set_permissions(mode).at("set the mode of", &remnant.0)?;
                 Some(remnant)

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::form::{self, Form};
 use super::pack::{Packing, is_enough};
-use super::read::{CopyError, Flaw, copy_hashing, read_object};
+use super::read::{CopyError, Flaw, clone_object, copy_hashing, read_object};
 use crate::base::fs::{self, Context as _};
 use crate::base::{Digest, FileError};
 use crate::home::{self, Home};
@@ -238,12 +238,27 @@ impl DiskStore {
         out: &mut impl Write,
     ) -> Result<(), FetchError> {
         let path = self.path(digest);
-        read_object(&path, digest, length, out).map_err(|flaw| match flaw {
+        read_object(&path, digest, length, out).map_err(|flaw| self.refusal(digest, &path, flaw))
+    }
+
+    /// The same for an empty file, which may share the blocks of the object.
+    pub fn fetch_file(
+        &self,
+        digest: &Digest,
+        length: u64,
+        out: &mut File,
+    ) -> Result<(), FetchError> {
+        let path = self.path(digest);
+        clone_object(&path, digest, length, out).map_err(|flaw| self.refusal(digest, &path, flaw))
+    }
+
+    fn refusal(&self, digest: &Digest, path: &Path, flaw: Flaw) -> FetchError {
+        match flaw {
             Flaw::Missing => FetchError::Missing(*digest),
             Flaw::Damaged { path, problem } => self.set_aside(digest, path, problem),
             Flaw::Unreadable(error) => error.into(),
-            Flaw::Write(error) => FileError::new("write a copy of", &path, error).into(),
-        })
+            Flaw::Write(error) => FileError::new("write a copy of", path, error).into(),
+        }
     }
 
     /// The object's bytes, verified.

@@ -5,12 +5,13 @@ use std::io::{self, BufReader, Read, Write};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::form::{self, Form};
 use super::pack::Decoder;
 use crate::base::digest::{CHUNK, hash_through, read_some};
 use crate::base::fs::Context as _;
-use crate::base::{Digest, FileError, stat};
+use crate::base::{Digest, FileError, clock, fs, stat};
 
 /// Why a file could not be read as the object that it should be.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,34 @@ pub fn read_object(
     open_object(bare, length)?.copy(digest, length, out).map(drop)
 }
 
+/// Smaller files are copied sooner than their blocks are shared.
+const LARGE: u64 = 256 * 1024;
+/// By then the kernel has written a file to its disk. Sharing the blocks of one that is not there
+/// yet would wait for it.
+const WRITTEN: Duration = Duration::from_secs(60);
+
+/// Makes an empty file hold an object; it is worth nothing unless this succeeds. Where the file
+/// system can, the file gets the blocks of the object, and blocks of its own when it is written to.
+pub(super) fn clone_object(
+    bare: &Path,
+    digest: &Digest,
+    length: u64,
+    out: &mut File,
+) -> Result<(), Flaw> {
+    let opened = open_object(bare, length)?;
+    let is_fit = opened.form == Form::Bare && length >= LARGE && opened.is_written();
+    if is_fit && fs::share_blocks(&opened.file, out).is_ok() {
+        let shared = out.metadata()?.len();
+        if shared != length {
+            return Err(opened.damaged(format!("it has {shared} bytes instead of {length}")));
+        }
+        // What is proved are the object's pages, which are in memory more likely than those of the
+        // new file. Both are the same blocks, and nothing of ours writes into an object.
+        return opened.copy(digest, length, &mut io::sink()).map(drop);
+    }
+    opened.copy(digest, length, out).map(drop)
+}
+
 /// The object in one form.
 pub(super) struct Opened {
     pub(super) form: Form,
@@ -51,6 +80,7 @@ pub(super) struct Opened {
     pub(super) file: File,
     /// How many bytes the file has.
     pub(super) stored: u64,
+    pub(super) modified_ns: i64,
 }
 
 /// Opens the first form that is there, also while the form is changed.
@@ -87,7 +117,13 @@ impl Opened {
         if !sig.kind().is_file() {
             return Err(damaged(format!("it is {}", sig.kind().noun())));
         }
-        Ok(Self { form, path: path.to_path_buf(), file, stored: sig.size })
+        let (path, stored) = (path.to_path_buf(), sig.size);
+        Ok(Self { form, path, file, stored, modified_ns: sig.mtime })
+    }
+
+    fn is_written(&self) -> bool {
+        let age = clock::now_ns().saturating_sub(self.modified_ns);
+        age > WRITTEN.as_nanos() as i64
     }
 
     /// The same file once more, at the same place in it.
@@ -115,7 +151,7 @@ impl Opened {
         length: u64,
         out: &mut impl Write,
     ) -> Result<u64, Flaw> {
-        let Self { form, path, mut file, stored } = self;
+        let Self { form, path, mut file, stored, .. } = self;
         let copied = match form {
             Form::Bare => copy_hashing(&mut file, out, length),
             _ => Decoder::new(form, BufReader::with_capacity(CHUNK, file), stored)

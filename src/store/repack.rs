@@ -239,7 +239,7 @@ mod tests {
         for (number, form) in [Form::Zstd, Form::Gzip, Form::Bare].into_iter().enumerate() {
             let mut open = OpenOptions::new();
             let file = open.create(true).append(true).open(&path).expect("a file");
-            let source = Opened { form, path: path.clone(), file, stored: 1000 };
+            let source = Opened { form, path: path.clone(), file, stored: 1000, modified_ns: 0 };
             let tmp = folder.path().join(format!("tmp-{number}"));
             let mut target = Target::new(&tmp).expect("a file");
             let packing = Packing::new(Algorithm::Zstd, 3);

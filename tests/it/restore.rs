@@ -2,13 +2,15 @@
 //! what happens when it cannot be done.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Entry, Project, assert_same_tree, picture};
+use crate::support::{Entry, Project, Volume, assert_same_tree, picture};
 
 /// A project with one task, built.
 fn built(command: &str, outputs: &str) -> Project {
@@ -72,6 +74,57 @@ fn restored_files_are_private_copies() {
         assert_eq!(object.metadata().expect("an object").mode(), stored.mode());
         project.json(["manifest.txt"]).executed_nothing();
         assert_eq!((project.read("out").as_str(), project.mode("out")), ("words\n", 0o644));
+    }
+}
+
+/// Whether some of a file's blocks are another file's as well.
+fn shares_blocks(path: &Path) -> bool {
+    let output = Command::new("filefrag").arg("-v").arg(path).output();
+    let output = output.expect("filefrag; `sh tests/servers.sh` installs it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).contains("shared")
+}
+
+// R2, on file systems where a copy need not be one.
+#[test]
+fn large_outputs_share_the_blocks_of_their_objects_until_they_are_written_to() {
+    let words: String = (0..200_000).map(|number| format!("{number} words\n")).collect();
+    for kind in ["xfs", "btrfs"] {
+        let mut project = Project::new();
+        let folder = project.outside().join(kind);
+        let Some(_volume) = Volume::mount(kind, &folder) else { return };
+        project.stand_in(&folder);
+        project.file("in", &words).manifest(&task("cat in > out", "out"));
+        project.run(["manifest.txt"]).success();
+        let restore = || {
+            project.remove("out").json(["manifest.txt"]).executed_nothing();
+            assert!(project.read("out") == words, "{kind}: other bytes");
+            shares_blocks(&project.path("out"))
+        };
+        let object = project.object_of(words.as_bytes());
+        assert!(!restore(), "{kind}: what may not be on the disk yet is copied");
+        let long_ago = fs::metadata(&object).and_then(|meta| meta.modified()).expect("a time")
+            - Duration::from_secs(100);
+        let written_long_ago = |file: &fs::File| file.set_modified(long_ago).expect("its time");
+        written_long_ago(&fs::File::open(&object).expect("an object"));
+        assert!(restore(), "{kind}: blocks are shared");
+
+        let write_to = |path: &Path| {
+            let file = fs::File::options().write(true).open(path).expect("a file");
+            file.write_all_at(b"other words", 1_000_000).expect("it can be written to");
+            file
+        };
+        write_to(&project.path("out"));
+        project.assert_sound_objects();
+        assert!(restore(), "{kind}: what was written to is replaced");
+
+        let mode = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(&object, mode).expect("its mode");
+        written_long_ago(&write_to(&object));
+        project.remove("out");
+        let run = project.json(["manifest.txt"]);
+        assert_eq!(run.success().executed(), ["t"], "{kind}: what is damaged is made again");
+        assert!(project.read("out") == words, "{kind}: other bytes");
     }
 }
 

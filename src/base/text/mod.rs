@@ -38,6 +38,30 @@ pub fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Appends a value of a line as it is; one that has spaces, quotes or the like, between quotes, with
+/// `\"`, `\\` and the escapes of Rust for what would end the line or change how it looks.
+pub fn push_word(line: &mut String, text: &str) {
+    let is_plain = |byte: u8| {
+        let is_mark = matches!(byte, b'_' | b'%' | b'*' | b'+' | b','..=b'/' | b':' | b'@');
+        byte.is_ascii_alphanumeric() || is_mark
+    };
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        line.push_str(text);
+        return;
+    }
+    line.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => line.extend(['\\', c]),
+            c if is_unsafe(c) || matches!(c, '\u{2028}' | '\u{2029}') => {
+                line.extend(c.escape_default());
+            }
+            c => line.push(c),
+        }
+    }
+    line.push('"');
+}
+
 /// `1 task`, `2 tasks`.
 pub fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
     if number == N::from(1) { format!("1 {noun}") } else { format!("{number} {noun}s") }

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::base::text::is_unsafe;
+use crate::base::text::push_word;
 use crate::base::{Digest, clock};
 
 use super::record::{AuditType, Record};
@@ -76,13 +76,13 @@ pub(super) fn write(
     let start = out.len();
     let Record { time, kind, resource, action, success, details } = record;
     push(out, format_args!("[{}] type={kind} user=", clock::utc(*time)));
-    push_text(out, user);
+    push_word(out, user);
     out.push_str(" resource=");
-    push_text(out, resource);
+    push_word(out, resource);
     out.push_str(" action=");
-    push_text(out, action);
+    push_word(out, action);
     push(out, format_args!(" success={} details=", u8::from(*success)));
-    push_text(out, details);
+    push_word(out, details);
     let Place { seq, prev } = place;
     push(out, format_args!(" process={} seq={seq} prev={prev}", std::process::id()));
     if let Some(open) = beside.open {
@@ -174,13 +174,13 @@ impl Line {
     /// The line without what chains it.
     pub fn plain(&self) -> String {
         let mut out = format!("[{}] type={} user=", clock::utc(self.time), self.kind);
-        push_text(&mut out, &self.user);
+        push_word(&mut out, &self.user);
         out.push_str(" resource=");
-        push_text(&mut out, &self.resource);
+        push_word(&mut out, &self.resource);
         out.push_str(" action=");
-        push_text(&mut out, &self.action);
+        push_word(&mut out, &self.action);
         push(&mut out, format_args!(" success={} details=", u8::from(self.success)));
-        push_text(&mut out, &self.details);
+        push_word(&mut out, &self.details);
         push(&mut out, format_args!(" process={} seq={}", self.process, self.seq));
         out
     }
@@ -244,26 +244,6 @@ fn unquote(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// A word as it is; what has spaces, quotes or the like between quotes.
-pub(super) fn push_text(out: &mut String, text: &str) {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:+,@%*".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        out.push_str(text);
-        return;
-    }
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if is_unsafe(c) || matches!(c, '\u{2028}' | '\u{2029}') => {
-                out.extend(c.escape_default());
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
 fn push(out: &mut String, what: std::fmt::Arguments<'_>) {
     out.write_fmt(what).expect("writing to a string cannot fail");
 }
@@ -308,7 +288,7 @@ mod tests {
             let mut out = String::new();
             let hash = write(&mut out, &record, &user, place, beside);
             let text = out.strip_suffix('\n').expect("an end");
-            prop_assert!(!text.contains(|c: char| is_unsafe(c) || c == '\n'), "{text:?}");
+            prop_assert!(!text.contains(|c: char| crate::base::text::is_unsafe(c) || c == '\n'), "{text:?}");
             prop_assert!(begins_a_line(text.as_bytes()));
             let line = Line::parse(text).expect("a line of ours");
             prop_assert_eq!((line.time, line.kind, line.success), (time, kind, success));

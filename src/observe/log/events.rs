@@ -128,12 +128,13 @@ fn log_task(event: &Event) {
     match event {
         Event::TaskQueued { task, .. } => debug!(target: RUN, %task, "task is ready"),
         Event::CacheHit { task, key, from, saved_ms, restored, restore_us } => {
-            let key = key.hex();
-            debug!(target: RUN, %task, key, ?from, restored, restore_us, saved_ms, "cache hit");
+            debug!(
+                target: RUN,
+                %task, key = key.hex(), ?from, restored, restore_us, saved_ms, "cache hit"
+            );
         }
         Event::CacheMiss { task, key, reasons } => {
-            let key = key.hex();
-            debug!(target: RUN, %task, key, reasons = why(reasons), "cache miss");
+            debug!(target: RUN, %task, key = key.hex(), reasons = why(reasons), "cache miss");
         }
         Event::TaskWaits { task, key, holder } => {
             let (key, holder) = (key.hex(), words::lease_holder(holder.as_ref()));

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How many bytes may wait.
 const ROOM: usize = 4 << 20;
 /// Lines are gathered for so long before they are written in one call, unless one is urgent.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 /// At the end the disk is waited for as long as it takes something within this time.
 const PATIENCE: Duration = Duration::from_secs(2);
 

@@ -9,7 +9,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use crate::base::clock;
-use crate::base::text::{is_unsafe, shown};
+use crate::base::text::{is_unsafe, push_word, shown};
 use crate::event::Level;
 use crate::observe::Paint;
 
@@ -74,8 +74,16 @@ impl Record<'_> {
 
     fn text(&self) -> String {
         let Self { level, target, file, line, .. } = self;
-        let time = clock::rfc3339_ms(self.time_ns);
-        let head = format!("{time} {level:<5} {target} {file}:{line} {}:", self.run.unwrap_or("-"));
+        let mut head = String::with_capacity(256);
+        head.push_str(&clock::rfc3339_ms(self.time_ns));
+        push(&mut head, format_args!(" {level:<5} "));
+        for part in [target, " ", file, ":"] {
+            head.push_str(part);
+        }
+        push(&mut head, line);
+        for part in [" ", self.run.unwrap_or("-"), ":"] {
+            head.push_str(part);
+        }
         self.end_of(head)
     }
 
@@ -88,7 +96,7 @@ impl Record<'_> {
             line.push_str(name);
             line.push('=');
             match value {
-                Value::Text(text) => push_text(&mut line, &cut(text)),
+                Value::Text(text) => push_word(&mut line, &cut(text)),
                 Value::Bool(value) => push(&mut line, value),
                 Value::Unsigned(value) => push(&mut line, value),
                 Value::Signed(value) => push(&mut line, value),
@@ -155,24 +163,6 @@ impl Serialize for Fields<'_> {
         }
         map.end()
     }
-}
-
-/// A word as it is; what has spaces, quotes or the like between quotes.
-fn push_text(line: &mut String, text: &str) {
-    let plain = |c: char| c.is_alphanumeric() || "_-./:+,@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        line.push_str(text);
-        return;
-    }
-    line.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => line.extend(['\\', c]),
-            c if is_unsafe(c) => line.extend(c.escape_default()),
-            c => line.push(c),
-        }
-    }
-    line.push('"');
 }
 
 fn push(line: &mut String, value: impl std::fmt::Display) {

@@ -42,7 +42,7 @@ pub(super) fn subscriber(level: Level, outlets: Vec<Outlet>) -> impl Subscriber 
 struct Lines {
     outlets: Vec<Outlet>,
     /// The span of the run, and the run's name.
-    run: Mutex<Option<(Id, String)>>,
+    run: Mutex<Option<(Id, Arc<str>)>>,
 }
 
 impl Lines {
@@ -50,7 +50,7 @@ impl Lines {
         Self { outlets, run: Mutex::new(None) }
     }
 
-    fn run(&self) -> MutexGuard<'_, Option<(Id, String)>> {
+    fn run(&self) -> MutexGuard<'_, Option<(Id, Arc<str>)>> {
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,7 +64,7 @@ impl<S: Subscriber> Layer<S> for Lines {
                 Value::Text(run) if name == "id" => Some(run),
                 _ => None,
             });
-            *self.run() = run.map(|run| (id.clone(), run));
+            *self.run() = run.map(|run| (id.clone(), run.into()));
         }
     }
 
@@ -73,11 +73,12 @@ impl<S: Subscriber> Layer<S> for Lines {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let level = level_of(metadata);
-        let run = self.run().as_ref().map(|(_, run)| run.clone());
+        let run = self.run().as_ref().map(|(_, run)| Arc::clone(run));
+        let target = metadata.target();
         let record = Record {
             time_ns: clock::now_ns(),
             level,
-            target: metadata.target().trim_start_matches("reprovm::"),
+            target: target.strip_prefix("reprovm::").unwrap_or(target),
             file: metadata.file().unwrap_or_default(),
             line: metadata.line().unwrap_or_default(),
             run: run.as_deref(),

@@ -18,6 +18,7 @@ mod store;
 pub(crate) mod supervisor;
 mod terminal;
 mod tree;
+mod volume;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub(crate) use store::{assert_store_is_whole, records};
 pub(crate) use terminal::{Streams, Terminal};
 pub(crate) use tmpfs::Tmpfs;
 pub(crate) use tree::{Entry, Tree, assert_same_tree, picture};
+pub(crate) use volume::Volume;
 
 /// What takes longer than this hangs: it is killed, and the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
