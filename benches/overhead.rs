@@ -2,18 +2,20 @@
 //! about: `cargo bench --bench overhead [-- TASKS ROUNDS] [PART...]`.
 //!
 //! The tasks do the same with a part and without, so the processor time that they take themselves
-//! shows how fast the machine is just then. What is compared is the time of all in units of it.
+//! shows how fast the machine is just then: what is compared is the time of all in units of it.
+//! And since parts work in threads of their own, what all threads take but those that run tasks.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 /// Something to switch on.
@@ -94,7 +96,12 @@ struct Cost {
     all: f64,
     /// Of the tasks.
     tasks: f64,
+    /// Of the threads of the program that run no tasks.
+    aside: f64,
 }
+
+/// How often is looked at what the threads have used: what one uses behind the last look is lost.
+const LOOK: Duration = Duration::from_millis(10);
 
 #[expect(clippy::print_stdout, reason = "the figures are what it is for")]
 fn main() {
@@ -117,7 +124,10 @@ fn main() {
             costs[at].push(run(folder.path(), parts[at]));
         }
     }
-    println!("with         wall s  processor s   of it tasks   to without   middle half");
+    println!(
+        "with         wall s  processor s   of it tasks   to without   middle half        \
+         other threads"
+    );
     for (part, own) in parts.iter().zip(&costs) {
         let left = part.leaves.map(|path| folder.path().join(path));
         assert!(left.is_none_or(|path| path.exists()), "{} has left nothing", part.name);
@@ -127,8 +137,12 @@ fn main() {
                 .zip(&costs[base])
                 .map(|(with, without)| (with.all / with.tasks) / (without.all / without.tasks)),
         );
+        let aside = own.iter().zip(&costs[base]).map(|(with, without)| {
+            (with.aside / with.tasks - without.aside / without.tasks)
+                / (without.all / without.tasks)
+        });
         println!(
-            "{:<10} {:>8.3} {:>12.3} {:>13.3} {:>12.4}   {:.4} to {:.4}",
+            "{:<10} {:>8.3} {:>12.3} {:>13.3} {:>12.4}   {:.4} to {:.4} {:>+12.2} %",
             part.name,
             median(own.iter().map(|cost| cost.wall)),
             median(own.iter().map(|cost| cost.all)),
@@ -136,6 +150,7 @@ fn main() {
             ratios[ratios.len() / 2],
             ratios[ratios.len() / 4],
             ratios[ratios.len() * 3 / 4],
+            median(aside) * 100.0,
         );
     }
     let checks = (0..rounds).map(|_| verb(folder.path(), &["health"], false).all);
@@ -183,19 +198,40 @@ fn verb(folder: &Path, args: &[&str], on_terminal: bool) -> Cost {
             while master.read(&mut buffer).is_ok_and(|count| count > 0) {}
         })
     });
-    let (all, tasks) = processor_times(i32::try_from(child.id()).expect("a process id fits"));
+    let pid = i32::try_from(child.id()).expect("a process id fits");
+    let aside = other_threads(pid);
+    let (all, tasks) = processor_times(pid);
     let wall = begin.elapsed().as_secs_f64();
     if let Some(reader) = reader {
         reader.join().expect("the reader does not panic");
     }
-    Cost { wall, all, tasks }
+    Cost { wall, all, tasks, aside }
 }
 
-/// Waits for the end. The processor time with all tasks, and that of the tasks.
+/// Waits for the end. The processor time of the threads whose names do not begin with `task-`.
+fn other_threads(pid: i32) -> f64 {
+    let mut used: HashMap<String, f64> = HashMap::new();
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+    while let WaitStatus::StillAlive =
+        waitid(Id::Pid(Pid::from_raw(pid)), flags).expect("a child of ours")
+    {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        for thread in threads {
+            let read = |what| fs::read_to_string(thread.path().join(what)).unwrap_or_default();
+            let (name, times) = (read("comm"), read("schedstat"));
+            let time = times.split(' ').next().and_then(|time| time.parse::<f64>().ok());
+            if let Some(time) = time.filter(|_| !name.starts_with("task-")) {
+                used.insert(thread.file_name().to_string_lossy().into_owned(), time / 1e9);
+            }
+        }
+        thread::sleep(LOOK);
+    }
+    used.values().sum()
+}
+
+/// Of a process that has ended, whose figures are there until it is waited for: the processor
+/// time with all tasks, and that of the tasks.
 fn processor_times(pid: i32) -> (f64, f64) {
-    waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
-        .expect("a child of ours");
-    // It has ended, but its figures are there until it is waited for.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("its figures");
     let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
     let ticks = |at: usize| -> f64 {
