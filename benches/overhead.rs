@@ -1,9 +1,8 @@
 //! What it costs to see what happens: the program with each of its parts and without it, round
-//! about: `cargo bench --bench overhead [-- TASKS ROUNDS] [PART...]`.
-//!
-//! The tasks do the same with a part and without, so the processor time that they take themselves
-//! shows how fast the machine is just then: what is compared is the time of all in units of it.
-//! And since parts work in threads of their own, what all threads take but those that run tasks.
+//! about: `cargo bench --bench overhead [-- TASKS ROUNDS] [PART...]`. The tasks do the same each
+//! time, so the processor time that they take themselves shows how fast the machine is just then:
+//! the time of all is told in units of it. And since parts work in threads of their own, so is what
+//! all threads take but those that run tasks.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
