@@ -120,7 +120,7 @@ pub fn rfc3339_ms(ns: i64) -> String {
     put(rest / 60 % 60, 14..16);
     put(rest % 60, 17..19);
     put(ns.div_euclid(1_000_000).rem_euclid(1000), 20..23);
-    String::from_utf8_lossy(&text).into_owned()
+    String::from_utf8(text.to_vec()).expect("digits are ASCII")
 }
 
 /// Year, month and day of the proleptic Gregorian calendar from days since 1970, by counting

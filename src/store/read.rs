@@ -66,9 +66,10 @@ pub(super) fn clone_object(
         if shared != length {
             return Err(opened.damaged(format!("it has {shared} bytes instead of {length}")));
         }
-        // What is proved are the object's pages, which are in memory more likely than those of the
-        // new file. Both are the same blocks, and nothing of ours writes into an object.
-        return opened.copy(digest, length, &mut io::sink()).map(drop);
+        // What is proved is the new file: the object may be sound in memory and not on the disk,
+        // and only the disk is shared.
+        let new = Opened { file: out.try_clone()?, ..opened };
+        return new.copy(digest, length, &mut io::sink()).map(drop);
     }
     opened.copy(digest, length, out).map(drop)
 }

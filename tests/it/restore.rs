@@ -128,6 +128,39 @@ fn large_outputs_share_the_blocks_of_their_objects_until_they_are_written_to() {
     }
 }
 
+/// Where on its disk the first block of a file lies.
+fn place_on_disk(path: &Path) -> u64 {
+    let output = Command::new("filefrag").args(["-v", "-b512"]).arg(path).output();
+    let text = String::from_utf8(output.expect("filefrag").stdout).expect("text");
+    let first = text.lines().find(|line| line.trim_start().starts_with("0:")).expect("an extent");
+    let place = first.split(':').nth(2).and_then(|places| places.trim().split("..").next());
+    place.and_then(|sector| sector.parse::<u64>().ok()).expect("a sector") * 512
+}
+
+// What is shared is what lies on the disk, and that may have rotted below pages in memory that are
+// sound.
+#[test]
+fn blocks_that_rotted_on_the_disk_are_not_shared() {
+    let words = "some words\n".repeat(100_000);
+    let mut project = Project::new();
+    let folder = project.outside().join("xfs");
+    let Some(volume) = Volume::mount("xfs", &folder) else { return };
+    project.stand_in(&folder);
+    project.file("in", &words).manifest(&task("cat in > out", "out"));
+    project.run(["manifest.txt"]).success();
+    let object = project.object_of(words.as_bytes());
+    let file = fs::File::open(&object).expect("an object");
+    file.set_modified(std::time::SystemTime::now() - Duration::from_secs(100)).expect("its time");
+    file.sync_all().expect("a disk");
+    volume.overwrite(place_on_disk(&object), b"rotten");
+    assert!(fs::read(&object).expect("an object") == words.as_bytes(), "it is sound in memory");
+    project.remove("out");
+    let run = project.json(["manifest.txt"]);
+    run.success();
+    assert!(project.read("out") == words, "other bytes: {:.20}", project.read("out"));
+    assert_eq!(run.executed(), ["t"], "what is damaged is made again");
+}
+
 // R3.
 #[test]
 fn files_with_equal_bytes_are_all_restored_each_with_its_mode() {

@@ -253,6 +253,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::base::text::is_unsafe;
 
     #[test]
     fn a_line_has_the_documented_form() {
@@ -288,7 +289,7 @@ mod tests {
             let mut out = String::new();
             let hash = write(&mut out, &record, &user, place, beside);
             let text = out.strip_suffix('\n').expect("an end");
-            prop_assert!(!text.contains(|c: char| crate::base::text::is_unsafe(c) || c == '\n'), "{text:?}");
+            prop_assert!(!text.contains(|c: char| is_unsafe(c) || c == '\n'), "{text:?}");
             prop_assert!(begins_a_line(text.as_bytes()));
             let line = Line::parse(text).expect("a line of ours");
             prop_assert_eq!((line.time, line.kind, line.success), (time, kind, success));

@@ -2,6 +2,7 @@
 //! let files share blocks. Only root can mount one. `tests/servers.sh` installs what makes them.
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -32,6 +33,12 @@ impl Volume {
         }
         say(&format!("SKIPPED: no {kind} can be mounted here; run this test as root"));
         None
+    }
+
+    /// Puts other bytes on its disk, behind the back of the file system.
+    pub(crate) fn overwrite(&self, place: u64, bytes: &[u8]) {
+        let image = File::options().write(true).open(&self.image).expect("the disk");
+        image.write_all_at(bytes, place).expect("it can be written to");
     }
 }
 
