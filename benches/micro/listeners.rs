@@ -3,19 +3,49 @@
 //! hides what is small.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use reprovm::base::fs::rotating::Rotation;
 use reprovm::base::{Cancel, TaskName};
 use reprovm::event::{
-    Emitter, Event, MissReason, Observer, Operation, Outcome, Span, Stamped, Turn, Usage, Work,
+    Emitter, Event, Level, MissReason, Observer, Operation, Outcome, Span, Stamped, Turn, Usage,
+    Work,
 };
-use reprovm::observe::{Audit, AuditOptions, Header, Journal, JournalOptions, Metrics};
+use reprovm::observe::{
+    Audit, AuditOptions, Header, Journal, JournalOptions, LogEvents, LogHandle, LogOptions,
+    Metrics, Paint, start_log,
+};
 
 use super::{digest, empty_folder};
 
 const TASKS: usize = 10_000;
+
+/// The log of the process is one, so all samples are in one file.
+#[divan::bench(sample_count = 20)]
+fn listeners_log_of_10_000_tasks(bencher: Bencher) {
+    static LOG: LazyLock<LogHandle> = LazyLock::new(|| {
+        let options = LogOptions {
+            level: Level::Info,
+            file: Some(empty_folder("log").join("run.log")),
+            json: false,
+            rotation: Rotation { max_bytes: 1 << 30, keep: 1 },
+            console: false,
+            paint: Paint(false),
+            journal: false,
+        };
+        start_log(&options).expect("a writable folder")
+    });
+    assert!(LOG.is_on());
+    let events = events();
+    // Its thread writes what came in one sample before the next begins, so that nothing is dropped.
+    let pause = || std::thread::sleep(Duration::from_millis(100));
+    bencher.counter(ItemsCount::new(TASKS)).with_inputs(pause).bench_local_values(|()| {
+        tell(&mut LogEvents, &events);
+    });
+}
 
 /// Makes them and counts, with nobody who listens.
 #[divan::bench(sample_count = 20)]

@@ -27,7 +27,7 @@ pub use exit::Code;
 
 use crate::base::fs::{Context as _, FileError};
 use crate::config::{Environment, Settings};
-use crate::event::Operation;
+use crate::event::{Operation, Request};
 use crate::observe::Recent;
 use crate::ops;
 use args::{Cli, ConfigVerb, Parsed, Verb};
@@ -88,6 +88,8 @@ struct Call {
     traced: bool,
     /// The audit log of this call, once it has begun.
     trail: OnceCell<Trail>,
+    /// What was asked of the remote store before the run.
+    fetched: OnceCell<Vec<Request>>,
 }
 
 impl Call {
@@ -122,8 +124,9 @@ fn start(cli: &Cli, entrance: Entrance) -> Result<u8, Failure> {
         }
     }
     let traced = traced || settings.config.output.verbose;
-    let trail = OnceCell::new();
-    Ok(logged(cli, &Call { settings, environment, command, screen, recent, traced, trail }))
+    let (trail, fetched) = (OnceCell::new(), OnceCell::new());
+    let call = Call { settings, environment, command, screen, recent, traced, trail, fetched };
+    Ok(logged(cli, &call))
 }
 
 /// The verb between the start and the end of the log.

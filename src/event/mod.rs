@@ -13,6 +13,7 @@ mod limits;
 mod notice;
 mod operation;
 mod reasons;
+mod request;
 mod security;
 mod sharing;
 
@@ -31,5 +32,6 @@ pub use limits::{Held, InForce, Limit, Means};
 pub use notice::NoticeKind;
 pub use operation::Operation;
 pub use reasons::{Failure, InputChange, MissReason, SkipReason};
+pub use request::Request;
 pub use security::{Access, Danger, Violation};
 pub use sharing::{Collected, LeaseHolder};

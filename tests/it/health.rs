@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::{Project, Run, files_below, wait_until};
+use crate::support::{Project, Run, Tmpfs, files_below, wait_until};
 
 const NAMES: [&str; 6] = ["cache", "cas", "disk", "memory", "locks", "remote"];
 
@@ -37,6 +37,17 @@ fn a_built_project_is_healthy_and_nothing_is_left_of_the_probes() {
     check(&run, "remote", "OK", "not configured");
     assert_eq!(files_below(&project.path(".reprovm"), &[]), before);
     project.json(["manifest.txt"]).executed_nothing();
+}
+
+#[test]
+fn a_disk_that_has_room_for_bytes_and_not_for_files_is_told() {
+    let project = built();
+    let Some(_disk) = Tmpfs::mount(&project.path(".reprovm"), "512m,nr_inodes=40") else { return };
+    for number in 0..38 {
+        project.file(format!(".reprovm/{number}"), "");
+    }
+    let run = project.run(["health", "-o", "json"]);
+    check(&run, "disk", "WARNING", ", room for 1 more files (2 %)");
 }
 
 #[test]

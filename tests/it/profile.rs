@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::support::{Browser, Project, Server, source_root};
+use crate::support::{Browser, Fake, Project, Server, source_root};
 
 const FILE: &str = ".reprovm/profile.json";
 
@@ -203,14 +203,25 @@ fn viewers(project: &Project) -> Server {
     ))
 }
 
-/// Two that are cached, one that executes, one that fails, on two slots.
+/// Two that are fetched from a remote store, some that execute, one that fails, on two slots.
 fn with_a_trace() -> Project {
-    let project = Project::new();
-    project.file("in", "x").manifest(MANIFEST);
-    project.run(["-q", "manifest.txt", "second"]).success();
-    project.remove("got").remove("out");
-    project.run(["-q", "--profile", "-j2", "manifest.txt"]).code(6);
-    assert!(!waited(&trace(&project, FILE)).is_empty());
+    let store = Fake::new();
+    let [from, project] = [(), ()].map(|()| {
+        let mut project = Project::new();
+        project.env("REPROVM_REMOTE_CAS_URL", store.url());
+        project.file("in", "x").manifest(MANIFEST);
+        project
+    });
+    from.run(["-q", "manifest.txt", "second"]).success();
+    from.run(["--sync-to-remote"]).success();
+    let before = store.seen().len();
+    project.run(["-q", "--sync-from-remote", "--profile", "-j2", "manifest.txt"]).code(6);
+    let trace = trace(&project, FILE);
+    assert!(!waited(&trace).is_empty());
+    let requests = slices(&trace).into_iter().filter(|slice| slice.1 == "remote");
+    let requests: Vec<String> = requests.map(|slice| slice.0).collect();
+    assert_eq!(requests.len(), store.seen().len() - before);
+    assert!(!requests.is_empty() && requests.iter().all(|kind| kind == "get"), "{requests:?}");
     project
 }
 
@@ -228,7 +239,8 @@ fn slices(trace: &Value) -> BTreeSet<(String, String, String, i64, i64)> {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let slice = |event: &&Value| {
         let (begin, end) = times(event);
-        let row = format!("slot {}", number(event, "tid"));
+        let word = if event["pid"] == 1 { "slot" } else { "requests" };
+        let row = format!("{word} {}", number(event, "tid"));
         (text(&event["name"]), text(&event["cat"]), row, begin * 1000, end * 1000)
     };
     of(trace, "X").iter().map(slice).collect()
@@ -252,7 +264,7 @@ fn perfetto_opens_a_trace_without_a_complaint_and_shows_all_that_is_in_it() {
          return {
            slices: await rows(`select s.name, s.category, t.name as row, s.ts, s.ts + s.dur as end
              from slice s join thread_track on s.track_id = thread_track.id
-             join thread t using (utid) join process p using (upid) where p.name = 'slots'`),
+             join thread t using (utid) join process p using (upid) where p.name in ('slots', 'remote store')`),
            inner: await rows(`select count(*) as pieces from slice s join slice above
              on s.parent_id = above.id where above.category = 'task' and s.category != 'task'`),
            queue: await rows(`select name from slice where category = 'queue' order by name`),
@@ -274,7 +286,7 @@ fn perfetto_opens_a_trace_without_a_complaint_and_shows_all_that_is_in_it() {
         .collect();
     let own = slices(&trace(&project, FILE));
     assert_eq!(shown, own);
-    let pieces = own.iter().filter(|slice| slice.1 != "task").count();
+    let pieces = own.iter().filter(|slice| slice.1 != "task" && slice.1 != "remote").count();
     assert_eq!(seen["inner"][0][0], pieces.to_string(), "each piece lies in its task");
     let queue: Vec<String> =
         seen["queue"].as_array().expect("rows").iter().map(|row| text(&row[0])).collect();
@@ -296,7 +308,7 @@ fn the_viewer_of_chrome_tracing_reads_a_trace_without_a_warning() {
          new tr.importer.Import(model).importTraces([trace]);
          return {
            warnings: model.importWarnings,
-           rows: Object.values(model.processes).filter(one => one.name == 'slots')
+           rows: Object.values(model.processes).filter(one => ['slots', 'remote store'].includes(one.name))
              .flatMap(one => Object.values(one.threads)).map(row => ({
                name: row.name,
                slices: row.sliceGroup.slices.map(one => [one.title, one.category]),

@@ -115,7 +115,9 @@ pub(super) fn recorders(flags: &Flags, call: &Call, observers: &mut Vec<Box<dyn 
     } else if performance.enable_profiling {
         let out = (!config.output.quiet).then(io::stderr);
         let path = performance.profile_file.clone();
-        observers.push(Box::new(Profile::new(path, out, call.screen.error_paint())));
+        let fetched = call.fetched.get().cloned().unwrap_or_default();
+        let profile = Profile::new(path, out, call.screen.error_paint()).after(fetched);
+        observers.push(Box::new(profile));
     }
     if history.keep_runs == 0 || flags.dry_run {
         return;

@@ -15,7 +15,10 @@ const SHOWN: usize = 10;
 pub(super) fn from(cli: &Cli, call: &Call, builds: bool) -> Result<u8, Failure> {
     let project = Project::load(&Location { manifest: cli.manifest.clone() })?;
     let options = build::options(&cli.flags, cli.targets.clone(), call);
-    tell(&project.sync_from(&options)?, cli, call, builds)
+    let mut done = project.sync_from(&options)?;
+    // For the profile of the run that follows.
+    let _ = call.fetched.set(std::mem::take(&mut done.requests));
+    tell(&done, cli, call, builds)
 }
 
 pub(super) fn to(cli: &Cli, call: &Call, builds: bool) -> Result<u8, Failure> {

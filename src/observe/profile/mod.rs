@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::paint::Paint;
 use super::sink::Sink;
 use crate::base::fs;
-use crate::event::{Account, Event, Observer, Stamped, Summary, critical_path};
+use crate::event::{Account, Event, Observer, Request, Stamped, Summary, critical_path};
 
 pub use words::path_text;
 
@@ -22,16 +22,25 @@ pub struct Profile<W> {
     out: Option<Sink<W>>,
     paint: Paint,
     account: Account,
+    /// What was asked of a remote store before the run.
+    fetched: Vec<Request>,
 }
 
 impl<W: Write> Profile<W> {
     /// The file's folder must exist.
     pub fn new(path: PathBuf, out: Option<W>, paint: Paint) -> Self {
-        Self { path, out: out.map(Sink::new), paint, account: Account::default() }
+        let (out, account) = (out.map(Sink::new), Account::default());
+        Self { path, out, paint, account, fetched: Vec::new() }
+    }
+
+    /// The run comes after these.
+    #[must_use]
+    pub fn after(self, fetched: Vec<Request>) -> Self {
+        Self { fetched, ..self }
     }
 
     fn finished(&mut self, summary: &Summary) -> Result<(), String> {
-        fs::write_atomic_with(&self.path, |file| trace::write(&self.account, file))
+        fs::write_atomic_with(&self.path, |file| trace::write(&self.account, &self.fetched, file))
             .map_err(|error| format!("{error}: {}", error.source))?;
         let Some(out) = &mut self.out else { return Ok(()) };
         let path = critical_path(&self.account);

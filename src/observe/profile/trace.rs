@@ -1,6 +1,7 @@
 //! The trace: JSON in the form that Chrome began and Perfetto reads, an event a line. One row a
 //! slot has each task, and within it what its time went to; waiting for a slot lies beside the
-//! rows, since any number of tasks can wait at once.
+//! rows, since any number of tasks can wait at once. What was asked of a remote store before the
+//! run has rows of its own, as many as there were requests at once.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
@@ -9,12 +10,13 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::base::TaskName;
-use crate::event::{Account, Failure, HitSource, Outcome, Span, TaskAccount, Turn, Work};
+use crate::event::{Account, Failure, Outcome, Request, Span, TaskAccount, Turn, Work};
 use crate::observe::words;
 
 /// The groups of rows.
 const SLOTS: u32 = 1;
 const QUEUE: u32 = 2;
+const REMOTE: u32 = 3;
 
 /// One event of the format.
 #[derive(Debug, Serialize)]
@@ -24,7 +26,7 @@ struct Mark<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     cat: &'a str,
     ph: &'a str,
-    /// Microseconds since the run began.
+    /// Microseconds since the run began, or what came before it.
     ts: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     dur: Option<u64>,
@@ -43,21 +45,24 @@ impl<'a> Mark<'a> {
     }
 }
 
-/// Writes the trace of a run.
-pub(super) fn write(account: &Account, file: impl Write) -> io::Result<()> {
+/// Writes the trace of a run, and of what was asked of a remote store before it.
+pub(super) fn write(account: &Account, fetched: &[Request], file: impl Write) -> io::Result<()> {
     let mut out = BufWriter::new(file);
     let head = account.beginning.clone().unwrap_or_default();
+    let first = fetched.iter().map(|request| request.began_ns).min();
+    let zero_ns = first.map_or(head.time_ns, |first| first.min(head.time_ns));
     let about = json!({
         "run": account.run, "version": head.version, "manifest": head.manifest,
-        "project": head.project, "jobs": head.jobs, "began_ns": head.time_ns,
+        "project": head.project, "jobs": head.jobs, "began_ns": zero_ns,
     });
     write!(out, "{{\"displayTimeUnit\":\"ms\",\"otherData\":{about},\"traceEvents\":[")?;
     let mut lines = Lines { out: &mut out, any: false };
     names(account, &mut lines)?;
+    remote(fetched, zero_ns, &mut lines)?;
     for (number, name) in account.ended.iter().enumerate() {
         let Some(task) = account.tasks.get(name) else { continue };
         if let Some(turn) = &task.turn {
-            let began_us = (turn.began_ns - head.time_ns) / 1000;
+            let began_us = (turn.began_ns - zero_ns) / 1000;
             slot(name, task, (turn, began_us), &mut lines)?;
             waiting(name, (number, began_us), task.waited_us(), &mut lines)?;
         }
@@ -88,12 +93,51 @@ fn names<W: Write>(account: &Account, lines: &mut Lines<'_, W>) -> io::Result<()
     let turns = account.tasks.values().filter_map(|task| task.turn.as_ref());
     let slots: BTreeSet<usize> = turns.map(|turn| turn.slot).collect();
     for slot in slots {
-        let args = Map::from_iter([("name".to_owned(), json!(format!("slot {}", slot + 1)))]);
-        lines.put(&Mark { tid: slot + 1, args, ..Mark::new("thread_name", "", "M", 0) })?;
+        row_name(SLOTS, slot + 1, "slot", lines)?;
         let args = Map::from_iter([("sort_index".to_owned(), json!(slot))]);
         lines.put(&Mark { tid: slot + 1, args, ..Mark::new("thread_sort_index", "", "M", 0) })?;
     }
     Ok(())
+}
+
+/// Each request in the first row that is free when it begins.
+fn remote<W: Write>(fetched: &[Request], zero_ns: i64, lines: &mut Lines<'_, W>) -> io::Result<()> {
+    if fetched.is_empty() {
+        return Ok(());
+    }
+    let args = Map::from_iter([("name".to_owned(), json!("remote store"))]);
+    lines.put(&Mark { pid: REMOTE, args, ..Mark::new("process_name", "", "M", 0) })?;
+    let mut all: Vec<&Request> = fetched.iter().collect();
+    all.sort_by_key(|request| request.began_ns);
+    // When the last request of each row ended.
+    let mut rows: Vec<i64> = Vec::new();
+    for Request { kind, name, began_ns, took_us } in all {
+        let ts = (began_ns - zero_ns) / 1000;
+        let end = ts.saturating_add_unsigned(*took_us);
+        let row = rows.iter().position(|&busy_until| busy_until <= ts).unwrap_or(rows.len());
+        match rows.get_mut(row) {
+            Some(busy_until) => *busy_until = end,
+            None => {
+                rows.push(end);
+                row_name(REMOTE, rows.len(), "requests", lines)?;
+            }
+        }
+        let args = Map::from_iter([("name".to_owned(), json!(name))]);
+        let mark = Mark::new(kind, "remote", "X", ts);
+        lines.put(&Mark { dur: Some(*took_us), pid: REMOTE, tid: row + 1, args, ..mark })?;
+    }
+    Ok(())
+}
+
+/// What a row is called: a word and its number.
+fn row_name<W: Write>(
+    pid: u32,
+    tid: usize,
+    word: &str,
+    lines: &mut Lines<'_, W>,
+) -> io::Result<()> {
+    let args = Map::from_iter([("name".to_owned(), json!(format!("{word} {tid}")))]);
+    lines.put(&Mark { pid, tid, args, ..Mark::new("thread_name", "", "M", 0) })
 }
 
 /// The task in its row, and the pieces of its time within it.
@@ -107,7 +151,7 @@ fn slot<W: Write>(
     let whole = Mark::new(name.as_str(), "task", "X", began_us);
     lines.put(&Mark { dur: Some(turn.took_us), tid, args: about(task), ..whole })?;
     for Span { work, at_us, took_us } in &turn.spans {
-        let (name, cat) = kind(*work, task);
+        let (name, cat) = kind(*work);
         let ts = began_us.saturating_add_unsigned(*at_us);
         lines.put(&Mark { dur: Some(*took_us), tid, ..Mark::new(name, cat, "X", ts) })?;
     }
@@ -132,12 +176,10 @@ fn waiting<W: Write>(
     Ok(())
 }
 
-fn kind(work: Work, task: &TaskAccount) -> (&'static str, &'static str) {
-    let is_remote = task.hit.as_ref().is_some_and(|hit| hit.from == HitSource::Remote);
+fn kind(work: Work) -> (&'static str, &'static str) {
     match work {
         Work::Key => ("key", "hash"),
         Work::Lookup => ("lookup", "cache"),
-        Work::Restore if is_remote => ("restore", "remote"),
         Work::Restore => ("restore", "cache"),
         Work::Prepare => ("prepare", "files"),
         Work::Command => ("command", "command"),
@@ -195,12 +237,16 @@ mod tests {
     use crate::event::{Event, Stamped};
 
     fn traced(events: Vec<Event>) -> Vec<Value> {
+        traced_after(&[], events)
+    }
+
+    fn traced_after(fetched: &[Request], events: Vec<Event>) -> Vec<Value> {
         let mut account = Account::default();
         for (seq, event) in (1..).zip(events) {
             account.fold(&Stamped { seq, time_ns: 2_000, run: "r".into(), event });
         }
         let mut out = Vec::new();
-        write(&account, &mut out).expect("room in memory");
+        write(&account, fetched, &mut out).expect("room in memory");
         let trace: Value = serde_json::from_slice(&out).expect("JSON");
         trace["traceEvents"].as_array().expect("a list").clone()
     }
@@ -208,6 +254,27 @@ mod tests {
     #[test]
     fn a_run_of_nothing_is_a_trace_too() {
         assert!(traced(Vec::new()).iter().all(|mark| mark["ph"] == "M"));
+    }
+
+    #[test]
+    fn requests_at_once_have_rows_of_their_own_and_the_first_begins_the_trace() {
+        let request = |began_us: i64, took_us| Request {
+            kind: "get",
+            name: "cas/1".to_owned(),
+            // No beginning was told, so it is at 0 of the clock, and these are before it.
+            began_ns: -5_000_000 + began_us * 1000,
+            took_us,
+        };
+        // In the order of their ends.
+        let marks = traced_after(&[request(1, 2), request(0, 5), request(3, 9)], Vec::new());
+        let pieces: Vec<_> = marks
+            .iter()
+            .filter(|mark| mark["ph"] == "X")
+            .map(|mark| [&mark["ts"], &mark["dur"], &mark["tid"]].map(|field| field.clone()))
+            .collect();
+        let expected = [[0, 5, 1], [1, 2, 2], [3, 9, 2]].map(|row| row.map(|number| json!(number)));
+        assert_eq!(pieces, expected);
+        assert!(marks.iter().any(|mark| mark["args"]["name"] == "requests 2"));
     }
 
     #[test]

@@ -57,6 +57,7 @@ impl Project {
             note_added(&home, store.added().get().1 + records.added().get().1);
         }
         fetched?;
+        fetcher.done.requests = remote.requests();
         Ok(fetcher.done.sorted())
     }
 }

@@ -15,6 +15,7 @@ use super::types::Error;
 use crate::base::Diagnostic;
 use crate::base::http::Small;
 use crate::config::{RemoteCas, RemoteMode};
+use crate::event::Request;
 use crate::store::remote::{self, Name, Opened, Remote};
 
 /// More than any real record, less than could hurt.
@@ -43,6 +44,9 @@ pub struct Synced {
     pub refused: Vec<Refused>,
     /// What the user had better know of the settings, a sentence each.
     pub warnings: Vec<String>,
+    /// What was asked of the store.
+    #[serde(skip)]
+    pub requests: Vec<Request>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]

@@ -1,34 +1,62 @@
-//! A remote store that measures how long its requests take, with all their tries.
+//! A remote store that remembers its requests and how long they take, with all their tries.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Name, Presence, Remote};
-use crate::base::clock::Stopwatch;
+use crate::base::clock::{self, Stopwatch};
 use crate::base::http::{HttpError, Payload, Sink};
-use crate::event::{Measure, Measures};
+use crate::event::{Measure, Measures, Request};
+
+/// How many requests are remembered one by one.
+const MOST: usize = 10_000;
 
 /// A store around a store.
 #[derive(Debug)]
 pub struct Timed {
     inner: Box<dyn Remote>,
-    measures: Mutex<Measures>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    measures: Measures,
+    requests: Vec<Request>,
 }
 
 impl Timed {
     pub(super) fn new(inner: Box<dyn Remote>) -> Self {
-        Self { inner, measures: Mutex::default() }
+        Self { inner, seen: Mutex::default() }
     }
 
     /// All that was measured so far.
     pub fn measures(&self) -> Measures {
-        self.measures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen().measures.clone()
     }
 
-    fn time<T>(&self, request: impl FnOnce(&dyn Remote) -> T) -> T {
-        let watch = Stopwatch::start();
+    /// The first requests, in the order of their ends.
+    pub fn requests(&self) -> Vec<Request> {
+        self.seen().requests.clone()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn time<T>(
+        &self,
+        kind: &'static str,
+        name: &Name,
+        request: impl FnOnce(&dyn Remote) -> T,
+    ) -> T {
+        let (began_ns, watch) = (clock::now_ns(), Stopwatch::start());
         let answer = request(self.inner.as_ref());
-        let mut measures = self.measures.lock().unwrap_or_else(PoisonError::into_inner);
-        measures.add(Measure::Remote, watch.elapsed());
+        let took = watch.elapsed();
+        let mut seen = self.seen();
+        seen.measures.add(Measure::Remote, took);
+        if seen.requests.len() < MOST {
+            let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            seen.requests.push(Request { kind, name: name.path(), began_ns, took_us });
+        }
         answer
     }
 }
@@ -39,14 +67,14 @@ impl Remote for Timed {
     }
 
     fn get(&self, name: &Name, size: u64, into: &mut dyn Sink) -> Result<bool, HttpError> {
-        self.time(|remote| remote.get(name, size, into))
+        self.time("get", name, |remote| remote.get(name, size, into))
     }
 
     fn look_for(&self, name: &Name) -> Result<Presence, HttpError> {
-        self.time(|remote| remote.look_for(name))
+        self.time("look", name, |remote| remote.look_for(name))
     }
 
     fn put(&self, name: &Name, payload: Payload<'_>) -> Result<(), HttpError> {
-        self.time(|remote| remote.put(name, payload))
+        self.time("put", name, |remote| remote.put(name, payload))
     }
 }
