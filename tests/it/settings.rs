@@ -649,32 +649,44 @@ fn served(address: &str, settings: &[&str]) -> Option<u16> {
     answer.map(|answer| answer.code)
 }
 
+/// Host and port.
+fn parts(address: &str) -> (&str, &str) {
+    address.rsplit_once(':').expect("a port")
+}
+
+/// The settings that name this address for the exporter.
+fn listening(address: &str) -> [String; 2] {
+    let (host, port) = parts(address);
+    [format!("prometheus.address={host}"), format!("prometheus.port={port}")]
+}
+
 fn prometheus_enabled() {
     let address = prometheus::free_address();
-    let port = format!("prometheus.port={}", address.rsplit(':').next().expect("a port"));
-    assert_eq!(served(&address, &[&port]), None);
-    assert_eq!(served(&address, &["prometheus.enabled=1", &port]), Some(200));
+    let [host, port] = &listening(&address);
+    assert_eq!(served(&address, &[host, port]), None);
+    assert_eq!(served(&address, &["prometheus.enabled=1", host, port]), Some(200));
 }
 
 fn prometheus_address() {
-    let address = prometheus::free_address();
-    let port = format!("prometheus.port={}", address.rsplit(':').next().expect("a port"));
-    let other = address.replace("127.0.0.1", "127.0.0.2");
-    let set = ["prometheus.enabled=1", "prometheus.address=127.0.0.2", &port];
-    assert_eq!((served(&other, &set), served(&address, &set)), (Some(200), None));
+    let (one, another) = (prometheus::free_address(), prometheus::free_address());
+    let [host, port] = &listening(&one);
+    let elsewhere = format!("{}:{}", parts(&another).0, parts(&one).1);
+    let set = ["prometheus.enabled=1", host, port];
+    assert_eq!((served(&one, &set), served(&elsewhere, &set)), (Some(200), None));
 }
 
 fn prometheus_port() {
-    let (one, other) = (prometheus::free_address(), prometheus::free_address());
-    let port = format!("prometheus.port={}", one.rsplit(':').next().expect("a port"));
-    let set = ["prometheus.enabled=1", &port];
-    assert_eq!((served(&one, &set), served(&other, &set)), (Some(200), None));
+    let (one, another) = (prometheus::free_address(), prometheus::free_address());
+    let [host, port] = &listening(&one);
+    let elsewhere = format!("{}:{}", parts(&one).0, parts(&another).1);
+    let set = ["prometheus.enabled=1", host, port];
+    assert_eq!((served(&one, &set), served(&elsewhere, &set)), (Some(200), None));
 }
 
 fn prometheus_metrics_path() {
     let address = prometheus::free_address();
-    let port = format!("prometheus.port={}", address.rsplit(':').next().expect("a port"));
-    let set = ["prometheus.enabled=1", &port, "metrics_path=/figures"];
+    let [host, port] = &listening(&address);
+    let set = ["prometheus.enabled=1", host, port, "metrics_path=/figures"];
     assert_eq!(served(&address, &set), Some(404));
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -242,8 +243,13 @@ impl Prometheus {
     }
 }
 
-/// An address of this machine that was free a moment ago.
+/// An address where nobody listens, on a loopback host of this call's own: meanwhile nobody else
+/// comes to listen there, as somebody might on `127.0.0.1` once a port is free again.
 pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").to_string()
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let host = std::process::id().wrapping_mul(31) + CALLS.fetch_add(1, Ordering::Relaxed);
+    let [_, b, c, d] = host.to_be_bytes();
+    let listener = TcpListener::bind((Ipv4Addr::new(127, b | 0x80, c, d & 0x7f), 0));
+    let address = listener.and_then(|listener| listener.local_addr()).expect("a free port");
+    address.to_string()
 }
