@@ -249,9 +249,12 @@ pub fn damage(what: &str, path: &str, problem: &str) -> String {
     format!("{} {}: {}; set aside", shown(what.as_bytes()), quoted(path), shown(problem.as_bytes()))
 }
 
-/// The cache could not be written.
+/// The cache could not be written, and what to do.
 pub fn degraded(problem: &str) -> String {
-    format!("{}; results stand but are not saved", shown(problem.as_bytes()))
+    format!(
+        "{}; results stand but are not saved; make room or give access there, or set `cache_dir`",
+        shown(problem.as_bytes())
+    )
 }
 
 /// What can go wrong on a file system that is not the machine's own, and what to do.

@@ -55,7 +55,7 @@ fn a_cache_on_a_full_disk_costs_no_result_and_is_never_half_full() {
     said.success()
         .stderr_has("warning: ")
         .stderr_has("No space left")
-        .stderr_has("results stand but are not saved");
+        .stderr_has("results stand but are not saved; make room or give access there, or set");
     // What is not saved cannot come back, and is made again.
     project.remove("large").remove("small");
     let run = project.json(args);

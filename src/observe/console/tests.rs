@@ -222,7 +222,7 @@ fn warnings_are_said_once_even_when_quiet() {
         text(Detail::Quiet, &events),
         "\
 warning: object `cas/ab`: wrong digest; set aside
-warning: cannot write `x`: no space; results stand but are not saved
+warning: cannot write `x`: no space; results stand but are not saved; make room or give access there, or set `cache_dir`
 warning: `a`: result kept but not saved: `a.c` changed while it ran
 "
     );
