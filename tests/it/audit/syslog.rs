@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use serde_json::Value;
 
 use super::{project, query};
-use crate::support::{Project, Server, wait_until};
+use crate::support::{Project, Server, prometheus, wait_until};
 
 const FAILING: &str = "task \"a\" {\n  cmd = echo '[x] \"y\"' ; exit 3\n}\n";
 
@@ -88,11 +88,10 @@ fn a_socket_gets_a_message_for_each_line() {
 
 #[test]
 fn a_server_that_is_not_there_is_named_once_and_the_run_goes_on() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-    let port = closed.expect("a port").port();
+    let closed = prometheus::free_address();
     for address in [
-        format!("tcp://127.0.0.1:{port}"),
-        format!("udp://127.0.0.1:{port}"),
+        format!("tcp://{closed}"),
+        format!("udp://{closed}"),
         "/nowhere/log".to_owned(),
         "udp://name.invalid:514".to_owned(),
     ] {
