@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::run::{Tool, cost, median};
-use super::workload::{Command, Workload};
+use super::workload::{Command, Workload, folder};
 
 const PROCESSES: usize = 16;
 const ROUNDS: usize = 7;
@@ -13,8 +13,7 @@ const ROUNDS: usize = 7;
 #[expect(clippy::disallowed_methods, reason = "a benchmark times the tools")]
 pub(crate) fn measure(ours: &Tool) -> String {
     let workload = Workload { tasks: 200, command: Command::Plain };
-    let cache = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-    let cache = cache.expect("a temporary folder");
+    let cache = folder();
     let shared = format!("--cache-dir={}", cache.path().display());
     let tool = ours.with(&["-q", "-j", "1", &shared]);
     let checkouts: Vec<_> = (0..PROCESSES).map(|_| workload.make("reprovm")).collect();

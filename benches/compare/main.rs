@@ -112,6 +112,7 @@ fn measure(case: &Case, ours: &Tool, peer: &Tool) -> String {
         for (tool, folder) in tools.iter().zip(&folders) {
             cost(tool, folder.path());
             cost(tool, folder.path());
+            tool.age(folder.path());
         }
     }
     let mut costs: [Vec<Cost>; 2] = [Vec::new(), Vec::new()];

@@ -26,14 +26,22 @@ pub(crate) struct Workload {
 
 const LARGE: usize = 20 << 20;
 
+/// A new folder in `BENCH_DIR`, or in memory where the machine has a file system for that.
+#[expect(clippy::disallowed_methods, reason = "a benchmark may be told where to work")]
+pub(crate) fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = match std::env::var_os("BENCH_DIR") {
+        Some(told) => tempfile::tempdir_in(told),
+        None if memory.is_dir() => tempfile::tempdir_in(memory),
+        None => tempfile::tempdir(),
+    };
+    folder.expect("a temporary folder")
+}
+
 #[expect(clippy::disallowed_methods, reason = "a benchmark makes and clears its own files")]
 impl Workload {
-    /// In a new folder, in memory where the machine has a file system for that.
     pub(crate) fn make(self, tool: &str) -> tempfile::TempDir {
-        let memory = Path::new("/dev/shm");
-        let folder =
-            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let folder = folder.expect("a temporary folder");
+        let folder = folder();
         let root = folder.path();
         if self.command == Command::Large {
             fs::create_dir(root.join("blobs")).expect("a writable folder");
