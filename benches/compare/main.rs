@@ -8,7 +8,7 @@ mod workload;
 
 use std::process::ExitCode;
 
-use run::{Cost, Tool, cost, median};
+use run::{Cost, Tool, age, cost, median};
 use workload::{Command, Workload};
 
 /// What is done between two runs.
@@ -112,7 +112,7 @@ fn measure(case: &Case, ours: &Tool, peer: &Tool) -> String {
         for (tool, folder) in tools.iter().zip(&folders) {
             cost(tool, folder.path());
             cost(tool, folder.path());
-            tool.age(folder.path());
+            age(folder.path());
         }
     }
     let mut costs: [Vec<Cost>; 2] = [Vec::new(), Vec::new()];

@@ -72,24 +72,6 @@ impl Tool {
         }
     }
 
-    /// Makes all objects of our store as old as those that have long been on a disk. Such do not
-    /// change, so nothing else looks at their times.
-    #[expect(clippy::disallowed_methods, reason = "a benchmark may do so to its own files")]
-    pub(crate) fn age(&self, folder: &Path) {
-        let old = SystemTime::now() - Duration::from_secs(3600);
-        let mut folders = vec![folder.join(".reprovm/cas")];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-                if entry.path().is_dir() {
-                    folders.push(entry.path());
-                } else {
-                    let object = fs::File::open(entry.path());
-                    object.and_then(|it| it.set_modified(old)).expect("an object of our own");
-                }
-            }
-        }
-    }
-
     #[expect(clippy::disallowed_methods, reason = "a benchmark starts the tools")]
     pub(crate) fn start(&self, folder: &Path) -> Running {
         let child = Command::new(&self.command[0])
@@ -102,6 +84,23 @@ impl Tool {
             .spawn()
             .expect("the tool starts");
         Running(child)
+    }
+}
+
+/// Makes all objects of our cache, if it is there, as old as those that have long been on a disk.
+#[expect(clippy::disallowed_methods, reason = "a benchmark may do so to its own files")]
+pub(crate) fn age(folder: &Path) {
+    let old = SystemTime::now() - Duration::from_secs(3600);
+    let mut folders = vec![folder.join(".reprovm/cas")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                let object = fs::File::open(entry.path());
+                object.and_then(|it| it.set_modified(old)).expect("an object of our own");
+            }
+        }
     }
 }
 

@@ -247,9 +247,11 @@ impl Prometheus {
 /// comes to listen there, as somebody might on `127.0.0.1` once a port is free again.
 pub(crate) fn free_address() -> String {
     static CALLS: AtomicU32 = AtomicU32::new(0);
-    let host = std::process::id().wrapping_mul(31) + CALLS.fetch_add(1, Ordering::Relaxed);
-    let [_, b, c, d] = host.to_be_bytes();
-    let listener = TcpListener::bind((Ipv4Addr::new(127, b | 0x80, c, d & 0x7f), 0));
+    let call = std::process::id().wrapping_mul(31) + CALLS.fetch_add(1, Ordering::Relaxed);
+    let [_, b, c, d] = call.to_be_bytes();
+    // Neither `127.0.0.1`, where the others are, nor the last, which is no host.
+    let host = Ipv4Addr::new(127, b & 0x3f | 0x40, c, d);
+    let listener = TcpListener::bind((host, 0));
     let address = listener.and_then(|listener| listener.local_addr()).expect("a free port");
     address.to_string()
 }
