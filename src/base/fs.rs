@@ -24,6 +24,7 @@ use super::text;
 
 pub mod beneath;
 pub mod lines;
+pub mod memory;
 pub mod shared;
 
 /// A failed operation on a file: what was tried, on which path; the system's answer is the source.

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use super::form::{self, Form};
 use super::pack::{Packing, is_enough};
 use super::read::{CopyError, Flaw, clone_object, copy_hashing, read_object};
+use super::share;
 use crate::base::fs::{self, Context as _};
 use crate::base::{Digest, FileError};
 use crate::home::{self, Home};
@@ -152,12 +153,15 @@ impl DiskStore {
         {
             return Ok(done);
         }
-        // Large: hashed first where it may be there already, since reading costs less than
-        // writing; else copied and hashed in one pass.
         let tmp = self.tmp.join(fs::unique_name());
         let mut out = fs::create_new(&tmp)?;
-        let copied = copy_hashing(file, &mut out, u64::MAX);
-        let (digest, total) = match copied {
+        let is_whole = file.stream_position().at("read", path)? == 0;
+        let kept = if is_whole && share::into_store(file, length, &out) {
+            copy_hashing(&mut out, &mut io::sink(), u64::MAX)
+        } else {
+            copy_hashing(file, &mut out, u64::MAX)
+        };
+        let (digest, total) = match kept {
             Ok(done) => done,
             Err(error) => {
                 let _ = fs::remove_file(&tmp);

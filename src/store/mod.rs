@@ -14,6 +14,7 @@ mod pack;
 mod read;
 pub mod remote;
 mod repack;
+mod share;
 #[cfg(test)]
 mod tests;
 mod users;

@@ -5,13 +5,13 @@ use std::io::{self, BufReader, Read, Write};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::form::{self, Form};
 use super::pack::Decoder;
+use super::share;
 use crate::base::digest::{CHUNK, hash_through, read_some};
 use crate::base::fs::Context as _;
-use crate::base::{Digest, FileError, clock, fs, stat};
+use crate::base::{Digest, FileError, stat};
 
 /// Why a file could not be read as the object that it should be.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +45,6 @@ pub fn read_object(
     open_object(bare, length)?.copy(digest, length, out).map(drop)
 }
 
-/// Smaller files are copied sooner than their blocks are shared.
-const LARGE: u64 = 256 * 1024;
-/// By then the kernel has written a file to its disk. Sharing the blocks of one that is not there
-/// yet would wait for it.
-const WRITTEN: Duration = Duration::from_secs(60);
-
 /// Makes an empty file hold an object; it is worth nothing unless this succeeds. Where the file
 /// system can, the file gets the blocks of the object, and blocks of its own when it is written to.
 pub(super) fn clone_object(
@@ -60,8 +54,9 @@ pub(super) fn clone_object(
     out: &mut File,
 ) -> Result<(), Flaw> {
     let opened = open_object(bare, length)?;
-    let is_fit = opened.form == Form::Bare && length >= LARGE && opened.is_written();
-    if is_fit && fs::share_blocks(&opened.file, out).is_ok() {
+    if opened.form == Form::Bare
+        && share::out_of_store(&opened.file, length, opened.modified_ns, out)
+    {
         let shared = out.metadata()?.len();
         if shared != length {
             return Err(opened.damaged(format!("it has {shared} bytes instead of {length}")));
@@ -120,11 +115,6 @@ impl Opened {
         }
         let (path, stored) = (path.to_path_buf(), sig.size);
         Ok(Self { form, path, file, stored, modified_ns: sig.mtime })
-    }
-
-    fn is_written(&self) -> bool {
-        let age = clock::now_ns().saturating_sub(self.modified_ns);
-        age > WRITTEN.as_nanos() as i64
     }
 
     /// The same file once more, at the same place in it.

@@ -77,6 +77,9 @@ fn restored_files_are_private_copies() {
     }
 }
 
+/// Makes an output that has blocks of its own; `cat` and `cp` let it share those of the input.
+const WRITES: &str = "sed '' in > out";
+
 /// Whether some of a file's blocks are another file's as well.
 fn shares_blocks(path: &Path) -> bool {
     let output = Command::new("filefrag").arg("-v").arg(path).output();
@@ -94,7 +97,7 @@ fn large_outputs_share_the_blocks_of_their_objects_until_they_are_written_to() {
         let folder = project.outside().join(kind);
         let Some(_volume) = Volume::mount(kind, &folder) else { return };
         project.stand_in(&folder);
-        project.file("in", &words).manifest(&task("cat in > out", "out"));
+        project.file("in", &words).manifest(&task(WRITES, "out"));
         project.run(["manifest.txt"]).success();
         let restore = || {
             project.remove("out").json(["manifest.txt"]).executed_nothing();
@@ -105,7 +108,9 @@ fn large_outputs_share_the_blocks_of_their_objects_until_they_are_written_to() {
         assert!(!restore(), "{kind}: what may not be on the disk yet is copied");
         let long_ago = fs::metadata(&object).and_then(|meta| meta.modified()).expect("a time")
             - Duration::from_secs(100);
-        let written_long_ago = |file: &fs::File| file.set_modified(long_ago).expect("its time");
+        let written_long_ago = |file: &fs::File| {
+            file.sync_all().and_then(|()| file.set_modified(long_ago)).expect("its time");
+        };
         written_long_ago(&fs::File::open(&object).expect("an object"));
         assert!(restore(), "{kind}: blocks are shared");
 
@@ -128,6 +133,46 @@ fn large_outputs_share_the_blocks_of_their_objects_until_they_are_written_to() {
     }
 }
 
+// R2, the other way: a task that shares blocks itself, as `cp` does, need not be read twice.
+#[test]
+fn outputs_that_lie_on_the_disk_are_kept_by_sharing_their_blocks() {
+    let words: String = (0..200_000).map(|number| format!("{number} words\n")).collect();
+    for kind in ["xfs", "btrfs"] {
+        let mut project = Project::new();
+        let folder = project.outside().join(kind);
+        let Some(_volume) = Volume::mount(kind, &folder) else { return };
+        project.stand_in(&folder);
+        let build = |command: &str| {
+            project.manifest(&task(command, "out"));
+            assert_eq!(project.json(["manifest.txt"]).success().executed(), ["t"], "{kind}");
+            assert!(project.read("out") == project.read("in"), "{kind}: other bytes");
+            project.assert_sound_objects();
+            shares_blocks(&project.object_of(project.read("in").as_bytes()))
+        };
+        project.file("in", &words);
+        assert!(!build(WRITES), "{kind}: what is only in memory is copied");
+        project.file("in", words.replace("words", "other"));
+        let has_shared = build("cp --reflink=always in out");
+        if !tells_what_is_in_memory() {
+            continue;
+        }
+        assert!(has_shared, "{kind}: blocks are shared");
+
+        let out = fs::File::options().write(true).open(project.path("out")).expect("an output");
+        out.write_all_at(b"not these", 1_000_000).expect("it can be written to");
+        project.assert_sound_objects();
+        project.json(["manifest.txt"]).executed_nothing();
+        assert!(project.read("out") == project.read("in"), "{kind}: what was written is replaced");
+    }
+}
+
+/// Linux 6.5 and later say so; others have everything copied.
+fn tells_what_is_in_memory() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a kernel");
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(6), Some(5))
+}
+
 /// Where on its disk the first block of a file lies.
 fn place_on_disk(path: &Path) -> u64 {
     let output = Command::new("filefrag").args(["-v", "-b512"]).arg(path).output();
@@ -146,7 +191,7 @@ fn blocks_that_rotted_on_the_disk_are_not_shared() {
     let folder = project.outside().join("xfs");
     let Some(volume) = Volume::mount("xfs", &folder) else { return };
     project.stand_in(&folder);
-    project.file("in", &words).manifest(&task("cat in > out", "out"));
+    project.file("in", &words).manifest(&task(WRITES, "out"));
     project.run(["manifest.txt"]).success();
     let object = project.object_of(words.as_bytes());
     let file = fs::File::open(&object).expect("an object");

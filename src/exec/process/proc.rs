@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use libc::pid_t;
 
 use super::descriptors::patiently;
+use crate::base::fs::memory::page_size;
 
 /// One process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,9 +96,7 @@ fn children(pid: pid_t) -> Vec<pid_t> {
 pub(in crate::exec) fn resident(pid: pid_t) -> u64 {
     let text = patiently(|| fs::read_to_string(format!("/proc/{pid}/statm"))).unwrap_or_default();
     let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    // SAFETY: this call has no conditions.
-    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
-    pages.unwrap_or(0).saturating_mul(page)
+    pages.unwrap_or(0).saturating_mul(page_size())
 }
 
 /// The value of a variable in the environment that the process was started with. None: not
