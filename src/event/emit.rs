@@ -5,7 +5,7 @@
 //! that a slow terminal holds up no task; what finds the queue full is dropped and counted.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -80,11 +80,15 @@ impl Listeners {
 
 enum Mode {
     Inline,
-    Threaded {
-        sender: Sender<Stamped>,
-        waiting: Arc<AtomicUsize>,
-        thread: JoinHandle<Option<Listeners>>,
-    },
+    Threaded { sender: Sender<Stamped>, queue: Arc<Queue>, thread: JoinHandle<Option<Listeners>> },
+}
+
+/// What both ends of the queue know of it.
+#[derive(Default)]
+struct Queue {
+    waiting: AtomicUsize,
+    /// No more events come.
+    is_closed: AtomicBool,
 }
 
 struct Inner {
@@ -128,13 +132,13 @@ impl Emitter {
         let Some(listeners) = inner.listeners.take() else { return };
         // A channel with a bound takes all of its memory at once: megabytes, and milliseconds.
         let (sender, receiver) = mpsc::channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let taken = Arc::clone(&waiting);
+        let queue = Arc::new(Queue::default());
+        let taken = Arc::clone(&queue);
         let hand = Arc::new(Mutex::new(Some(listeners)));
         let taker = Arc::clone(&hand);
         let deliver = move || take(&taker).map(|all| deliver_all(all, &receiver, &taken));
         match thread.spawn(deliver) {
-            Ok(thread) => inner.mode = Mode::Threaded { sender, waiting, thread },
+            Ok(thread) => inner.mode = Mode::Threaded { sender, queue, thread },
             // On a machine out of threads whoever emits delivers as well.
             Err(_) => inner.listeners = take(&hand),
         }
@@ -148,13 +152,13 @@ impl Emitter {
             Stamped { seq: inner.seq, time_ns: clock::now_ns(), run: inner.run.clone(), event };
         inner.tally.fold(&stamped);
         match &inner.mode {
-            Mode::Threaded { sender, waiting, .. } => {
+            Mode::Threaded { sender, queue, .. } => {
                 // The end of a run must arrive, however slow the terminal is.
                 let is_end = matches!(stamped.event, Event::RunFinished { .. });
-                if waiting.load(Ordering::Relaxed) >= QUEUE && !is_end {
+                if queue.waiting.load(Ordering::Relaxed) >= QUEUE && !is_end {
                     self.dropped.fetch_add(1, Ordering::Relaxed);
                 } else {
-                    waiting.fetch_add(1, Ordering::Relaxed);
+                    queue.waiting.fetch_add(1, Ordering::Relaxed);
                     // Whoever takes them ends only after this.
                     let _ = sender.send(stamped);
                 }
@@ -186,8 +190,11 @@ impl Emitter {
         };
         let listeners = match mode {
             Mode::Inline => listeners,
-            Mode::Threaded { sender, thread, .. } => {
+            Mode::Threaded { sender, queue, thread } => {
                 drop(sender);
+                // Said first: the thread may wait for an event when it is woken, and for the pause
+                // after that event then.
+                queue.is_closed.store(true, Ordering::Release);
                 thread.thread().unpark();
                 thread.join().ok().flatten()
             }
@@ -223,20 +230,18 @@ fn take(hand: &Mutex<Option<Listeners>>) -> Option<Listeners> {
     hand.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-fn deliver_all(
-    mut listeners: Listeners,
-    receiver: &Receiver<Stamped>,
-    waiting: &AtomicUsize,
-) -> Listeners {
+fn deliver_all(mut listeners: Listeners, receiver: &Receiver<Stamped>, queue: &Queue) -> Listeners {
     while let Some(event) = next(&mut listeners, receiver) {
-        waiting.fetch_sub(1, Ordering::Relaxed);
+        queue.waiting.fetch_sub(1, Ordering::Relaxed);
         listeners.deliver(&event);
         for event in receiver.try_iter() {
-            waiting.fetch_sub(1, Ordering::Relaxed);
+            queue.waiting.fetch_sub(1, Ordering::Relaxed);
             listeners.deliver(&event);
         }
         // To wake a thread for each event costs more than the event. The end does not wait.
-        thread::park_timeout(PAUSE);
+        if !queue.is_closed.load(Ordering::Acquire) {
+            thread::park_timeout(PAUSE);
+        }
     }
     listeners
 }
