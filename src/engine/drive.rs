@@ -70,13 +70,6 @@ pub fn execute(
     inbox: &Inbox,
 ) -> Result<(), EngineError> {
     let trouble = |what| move |source| EngineError { what, source };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(bench.options.jobs)
-        .thread_name(|at| format!("task-{at}"))
-        .build()
-        .map_err(|error| {
-            trouble("start the threads that run tasks")(std::io::Error::other(error))
-        })?;
     let alarm = Alarm::default();
     let gate = Gate::new(bench, &runner, inbox.sender.clone());
     let throttle = Throttle::new(bench.options.limits.cache_operations, bench.emitter);
@@ -89,6 +82,15 @@ pub fn execute(
         .map(|id| bench.plan.needed[id.index()] && !settled.is_settled[id.index()])
         .collect();
     expect(bench, &open, &earlier);
+    // No more threads than there are tasks: starting one takes as long as a look at 100 files.
+    let most = open.iter().filter(|open| **open).count().max(1);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(bench.options.jobs.min(most))
+        .thread_name(|at| format!("task-{at}"))
+        .build()
+        .map_err(|error| {
+            trouble("start the threads that run tasks")(std::io::Error::other(error))
+        })?;
     let schedule = Schedule::new(&Setup {
         graph: bench.plan.graph,
         open: &open,
