@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, PipeReader, Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -53,10 +53,11 @@ pub fn feed(feed: &Feed<'_>, give_up: GiveUp<'_>) -> io::Result<Fed> {
     let (reader, writer) = io::pipe()?;
     let log = File::from(OwnedFd::from(writer));
     let runner = Runner::new(1, Duration::ZERO)?;
-    let over = AtomicBool::new(false);
+    let (over, until) = mpsc::channel::<()>();
     let fed = thread::scope(|scope| {
         let reading = scope.spawn(|| last_of(reader));
-        scope.spawn(|| look_after(&runner, &over, give_up));
+        let looking_after = &runner;
+        scope.spawn(move || look_after(looking_after, &until, give_up));
         let ran = {
             // The last end of the pipe but those of the command.
             let log = log;
@@ -72,7 +73,7 @@ pub fn feed(feed: &Feed<'_>, give_up: GiveUp<'_>) -> io::Result<Fed> {
             };
             runner.run(0, &command)
         };
-        over.store(true, Ordering::SeqCst);
+        drop(over);
         let output = reading.join().unwrap_or_default();
         ran.map(|(ended, _)| Fed { ended, output })
     });
@@ -81,13 +82,15 @@ pub fn feed(feed: &Feed<'_>, give_up: GiveUp<'_>) -> io::Result<Fed> {
 }
 
 /// Ends the command where its time is over, or where it is given up.
-fn look_after(runner: &Runner, over: &AtomicBool, give_up: &dyn Fn() -> bool) {
-    while !over.load(Ordering::SeqCst) {
+fn look_after(runner: &Runner, until: &Receiver<()>, give_up: &dyn Fn() -> bool) {
+    loop {
         if give_up() {
             runner.cancel(CancelLevel::Now);
         }
         runner.tick(clock::instant());
-        thread::sleep(BEAT);
+        if until.recv_timeout(BEAT) == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
     }
 }
 
