@@ -138,11 +138,16 @@ fn own_memory() -> u64 {
 
 /// The figures of the project that the process stands in.
 pub fn figures(cache: &CacheCounter) -> Figures {
+    Figures { cache: cache.count(), ..figures_of_runs(cache) }
+}
+
+/// The same without those of the cache, which take long to count.
+pub fn figures_of_runs(cache: &CacheCounter) -> Figures {
     // Without the notes nobody can be adding them up.
     let notes = File::open(cache.home.totals_notes());
     let _held = notes.as_ref().map(File::lock_shared);
     let Kept { totals, last, .. } = read(&cache.home);
-    Figures { totals, last, cache: cache.count() }
+    Figures { totals, last, cache: None }
 }
 
 /// Counts the cache when somebody asks, and not again for some seconds.
@@ -196,6 +201,16 @@ mod tests {
         for half in ["", "17", "17 4096 3 250", "17 4096 3 250 x", "a b c d e"] {
             assert_eq!(parse_note(half), None, "{half:?}");
         }
+    }
+
+    #[test]
+    fn the_cache_is_counted_only_for_who_wants_to_know_of_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let counter = CacheCounter::at(folder.path());
+        assert_eq!(figures_of_runs(&counter).cache, None);
+        assert!(counter.counted.lock().expect("no panic").is_none());
+        assert!(figures(&counter).cache.is_some());
+        assert!(counter.counted.lock().expect("no panic").is_some());
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod upkeep;
 
 pub use crate::store::{Form, Packing};
 pub use earlier::{FirstLook, Seen, Slice, Unchanged, first_look};
-pub use figures::{CacheCounter, figures};
+pub use figures::{CacheCounter, figures, figures_of_runs};
 pub use project::Project;
 pub use runs::{
     CacheHistory, Compared, FailedTask, Replayed, RunHead, RunList, RunReport, RunState, SlowTask,

@@ -39,7 +39,7 @@ pub(in crate::cli) fn beside(call: &Call) -> Option<(Live, PageServer)> {
     }
     let counter = Arc::new(CacheCounter::new(config));
     let earlier = Arc::clone(&counter);
-    let live = Live::new(move || ops::figures(&earlier));
+    let live = Live::new(move || ops::figures_of_runs(&earlier));
     let current = live.clone();
     let now = move || Figures { cache: counter.count(), ..current.figures() };
     match start(call, now) {
