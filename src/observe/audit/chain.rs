@@ -191,7 +191,7 @@ impl Chain {
         let tail = match self.known {
             Some((known, head)) if known == len => Tail { head: Some(head), ..Tail::default() },
             _ if len == 0 => Tail::default(),
-            _ => tail::read(&self.file, len).at("read", &path)?.ok_or_else(|| {
+            _ => self.tail(len)?.ok_or_else(|| {
                 let what = "it is no audit log; name another file, or move this one away";
                 FileError::new("append to", &path, io::Error::new(io::ErrorKind::InvalidData, what))
             })?,
@@ -222,6 +222,11 @@ impl Chain {
             }
         }
         Ok(draft.text)
+    }
+
+    /// The end of the file. Its newest seal matters to who seals, or it may lie far back.
+    fn tail(&self, len: u64) -> Result<Option<Tail>, FileError> {
+        tail::read(&self.file, len, self.keys.is_some()).at("read", &self.path)
     }
 
     fn draft(&mut self, draft: &mut Draft<'_>, entry: &Entry, len: u64) -> Result<(), FileError> {

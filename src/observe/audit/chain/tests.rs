@@ -137,6 +137,16 @@ fn an_end_that_was_torn_is_cut_off_and_told() {
         let kept_whole = keep == whole.len() - 1;
         assert_eq!(all.len(), 6 + usize::from(kept_whole), "kept {keep}: {all:?}");
     }
+    // Also a long one.
+    fs::write_atomic(
+        &path,
+        &[&whole[..], &whole[begin_of_last..][..40], &[b'x'; 100_000]].concat(),
+    )
+    .expect("a file");
+    plain(&mut open(&path), "third");
+    let all = kinds(&path);
+    assert_eq!(all.iter().filter(|(_, action)| action == "repair").count(), 1, "{all:?}");
+    assert_eq!(all.len(), 7);
     // Of the very first line too, with zeros as a power failure leaves them.
     let mut torn = whole[..30].to_vec();
     torn.extend([0; 100]);
@@ -246,4 +256,24 @@ fn a_turn_is_found_however_far_back_it_lies() {
     let len = len.max(std::fs::metadata(&path).expect("the file").len());
     let turn = tail::last_turn(&chain.file, len).expect("a readable file");
     assert_eq!(turn.map(|line| line.seq), Some(2));
+}
+
+#[test]
+fn the_newest_seal_is_found_far_behind_lines_without_one() {
+    let (folder, path) = place();
+    let key = folder.path().join("key");
+    fs::write_durable(&key, Digest::of(b"key").hex().as_bytes()).expect("a key");
+    fs::set_mode(&key, 0o600).expect("its mode");
+    let mut sealing = Chain::open(&path, Some(&key), "me".to_owned()).expect("a log");
+    begin(&mut sealing);
+    let record = Record::new(AuditType::Warning, "x", "y").details("z".repeat(1000));
+    open(&path).append(&vec![Entry::Plain(record); 100], false).expect("room");
+    let len = std::fs::metadata(&path).expect("the file").len();
+    let head = |wants_seal| {
+        let tail = tail::read(&sealing.file, len, wants_seal).expect("a readable file");
+        tail.and_then(|tail| tail.head).expect("lines")
+    };
+    let (with, without) = (head(true), head(false));
+    assert_eq!((with.seq, with.hash), (without.seq, without.hash));
+    assert_eq!((with.sealed, without.sealed), (Some(0), None));
 }
