@@ -154,6 +154,45 @@ fn targets_are_looked_at_alone() {
 }
 
 #[test]
+fn a_journal_that_has_grown_long_is_taken_into_the_state() {
+    let mut project = Project::new();
+    project.env("REPROVM_LOG_LEVEL", "DEBUG");
+    // What a run notes of the task is some 20 KiB.
+    let long = "long".repeat(30);
+    let outputs = (0..60).map(|at| format!("out/{long}{at}")).collect::<Vec<_>>();
+    project.file("in", "0").file("other", "").manifest(&format!(
+        "task t {{\n  cmd = for at in $(seq 0 59); do cat in > out/{long}$at; done\n  \
+         inputs = in\n  outputs = {}\n}}\ntask u {{\n  cmd = true\n  inputs = other\n}}\n",
+        outputs.join(" "),
+    ));
+    built(&project);
+    let journal = |project: &Project| {
+        let names = fs::read_dir(project.path(".reprovm/state")).expect("the folder of states");
+        let mut paths = names.map(|entry| entry.expect("an entry").path());
+        let path = paths.find(|path| path.extension().is_some_and(|kind| kind == "journal"));
+        path.map_or(0, |path| path.metadata().expect("a journal").len())
+    };
+    let mut lengths = Vec::new();
+    for edit in 1..10 {
+        project.file("in", edit.to_string());
+        let (edited, looked) = run(&project, &[]);
+        assert_eq!(edited.success().executed(), ["t"]);
+        assert_eq!(project.read(&outputs[59]), edit.to_string());
+        lengths.push(journal(&project));
+        // The run that finds it long is the one that looks at all.
+        let was_long = lengths.iter().rev().nth(1).is_some_and(|length| *length > 64 << 10);
+        assert_eq!(
+            (looked, lengths.last() == Some(&0)),
+            match was_long {
+                true => (None, true),
+                false => (Some(1), false),
+            }
+        );
+    }
+    assert!(lengths.contains(&0), "{lengths:?}");
+}
+
+#[test]
 fn a_change_that_concerns_most_takes_the_long_way() {
     let project = pairs();
     for at in 0..PAIRS {

@@ -4,6 +4,7 @@
 //! Whatever is not as expected leaves the run to the long way, before anything was told or done.
 
 use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
 use super::Seen;
@@ -25,8 +26,10 @@ use crate::ops::types::{BuildOptions, Error, Location, Report};
 
 /// Of so many tasks or fewer any number may be concerned; of more, every fourth.
 const FEW: usize = 64;
-/// A journal of more bytes is worth a run the long way, which writes the state anew.
-const LONG_JOURNAL: u64 = 1 << 20;
+/// A journal of more bytes, and of more than this part of the state's, is worth a run the long way,
+/// which writes the state anew: each run reads all of the journal, which takes 2 ms for 700 KB.
+const LONG_JOURNAL: u64 = 64 << 10;
+const LONG_PART: u64 = 32;
 
 /// The part of a project that changes can concern, ready to run.
 #[derive(Debug)]
@@ -62,7 +65,8 @@ impl Slice {
         let (project, stands) = cut(&compiled, &reach, manifest, watch)?;
         let wanted = wanted(&project, &before, &stands);
         let journal = home.journal(manifest);
-        if std::fs::symlink_metadata(&journal).is_ok_and(|journal| journal.len() > LONG_JOURNAL) {
+        let length = |path: &Path| std::fs::symlink_metadata(path).map_or(0, |meta| meta.len());
+        if length(&journal) > LONG_JOURNAL.max(length(&home.state(manifest)) / LONG_PART) {
             return None;
         }
         // Who has to wait says for whom, and finds other files than these.
