@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use memmap2::Mmap;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
@@ -74,6 +75,19 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 /// The bytes of a regular file of at most `most` bytes, not through a link; a fifo in its place
 /// does not hold us up.
 pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let (mut file, length) = open_regular(path, most)?;
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    // No look for more: what was written since is no part of what was asked for.
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same where they lie in the memory of the kernel, of a file that is as [`memory::map`] says.
+pub fn map_regular(path: &Path, most: u64) -> io::Result<Mmap> {
+    memory::map(&open_regular(path, most)?.0)
+}
+
+fn open_regular(path: &Path, most: u64) -> io::Result<(File, u64)> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
@@ -82,11 +96,7 @@ pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if !meta.is_file() || meta.len() > most {
         return Err(io::Error::other("it is no regular file of a sensible size"));
     }
-    let mut bytes = vec![0; usize::try_from(meta.len()).map_err(io::Error::other)?];
-    // No look for more: what was written since is no part of what was asked for.
-    let mut file = file;
-    file.read_exact(&mut bytes)?;
-    Ok(bytes)
+    Ok((file, meta.len()))
 }
 
 /// Whether such an error of [`read_regular`] says that no file of that kind is there, and not that

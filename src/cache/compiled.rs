@@ -187,9 +187,7 @@ impl Compiled {
     /// the caller to see.
     pub fn open(path: &Path) -> Option<Self> {
         let file = File::open(path).ok()?;
-        // SAFETY: the file is replaced by renaming and never written to in place; whoever did so
-        // all the same could only change what is checked below and in `task`.
-        let map = unsafe { Mmap::map(&file) }.ok()?;
+        let map = fs::memory::map(&file).ok()?;
         let (rest, head) = map.split_last_chunk()?;
         let head = u32::from_le_bytes(*head) as usize;
         let whole = rest.get(..head)?;

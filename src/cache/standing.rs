@@ -93,8 +93,12 @@ struct FolderRow {
 impl Standing {
     /// As it was written, if it is whole and of this basis.
     pub fn read(path: &Path, basis: &Digest) -> Option<(Self, Done)> {
-        let bytes = std::fs::read(path).ok()?;
-        let (mut from, done, is_whole) = open(&bytes, basis)?;
+        Self::parse(&std::fs::read(path).ok()?, basis)
+    }
+
+    /// The same from the bytes of its file.
+    pub fn parse(bytes: &[u8], basis: &Digest) -> Option<(Self, Done)> {
+        let (mut from, done, is_whole) = open(bytes, basis)?;
         let mut standing = Self { is_whole, ..Self::default() };
         for _ in 0..from.u32()? {
             let name = std::str::from_utf8(from.bytes()?).ok()?.to_owned();
@@ -214,6 +218,8 @@ pub enum Verdict {
 pub struct Differences {
     pub paths: HashSet<Vec<u8>>,
     pub is_whole: bool,
+    /// What they differ from, as it was written.
+    pub written: Vec<u8>,
 }
 
 /// Looks whether everything stands as it did. With many files on as many threads as `threads`
@@ -225,7 +231,11 @@ pub fn look(
     threads: fn() -> usize,
 ) -> Verdict {
     let Ok(bytes) = std::fs::read(path) else { return Verdict::Unknown };
-    verdict(&bytes, basis, environment, threads).unwrap_or(Verdict::Unknown)
+    match verdict(&bytes, basis, environment, threads) {
+        Some(Verdict::Differs(all)) => Verdict::Differs(Differences { written: bytes, ..all }),
+        Some(verdict) => verdict,
+        None => Verdict::Unknown,
+    }
 }
 
 fn verdict(
@@ -254,7 +264,8 @@ fn verdict(
     if paths.is_empty() {
         return Some(Verdict::Stands(done));
     }
-    Some(Verdict::Differs(Differences { paths: paths.into_iter().collect(), is_whole }))
+    let paths = paths.into_iter().collect();
+    Some(Verdict::Differs(Differences { paths, is_whole, ..Differences::default() }))
 }
 
 /// What comes before the variables.
@@ -481,6 +492,7 @@ mod tests {
             let only = Differences {
                 paths: HashSet::from([path.as_os_str().as_bytes().to_vec()]),
                 is_whole: false,
+                written: std::fs::read(case.file()).expect("what was written"),
             };
             let seen = look(&case.file(), &case.basis, &none, || 2);
             assert_eq!(seen, Verdict::Differs(only), "{at} of {count} is gone");

@@ -147,7 +147,8 @@ impl State {
     ) -> Option<Self> {
         let files = Files::new(probe_in);
         let mut tasks = HashMap::new();
-        let bytes = fs::read_regular(&path, MAX_BYTES).ok()?;
+        // Most of it is passed over.
+        let bytes = fs::map_regular(&path, MAX_BYTES).ok()?;
         read_state(&bytes, &files, &mut tasks, Some(wanted))?;
         let found = journal.symlink_metadata().is_ok();
         if found {

@@ -1,8 +1,10 @@
-//! What of a file the kernel has in memory.
+//! What of a file the kernel has in memory, and files that are read where they lie there.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
+
+use memmap2::Mmap;
 
 /// The number of `cachestat`, the same on all machines that we build for.
 const CACHESTAT: libc::c_long = 451;
@@ -11,6 +13,13 @@ const CACHESTAT: libc::c_long = 451;
 pub fn page_size() -> u64 {
     // SAFETY: the call takes no memory of ours.
     u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+/// The bytes of a file that is replaced by renaming and never written to in place. Whoever wrote to
+/// it all the same would change them; whoever cut it would end this process where it reads on.
+pub fn map(file: &File) -> io::Result<Mmap> {
+    // SAFETY: what is read is checked, as bytes that anyone may have written.
+    unsafe { Mmap::map(file) }
 }
 
 /// What of a file the kernel has in memory, in bytes of whole pages.

@@ -54,8 +54,8 @@ impl Slice {
         let watch = Stopwatch::start();
         let manifest = location.path();
         let home = Home::new(Some(&options.config.cache.cache_dir));
-        let (path, basis) = place(&home, manifest, options);
-        let (before, done) = Standing::read(&path, &basis)?;
+        let (_, basis) = place(&home, manifest, options);
+        let (before, done) = Standing::parse(&differences.written, &basis)?;
         let compiled = Compiled::open(&home.compiled(manifest))?;
         let stands = |(path, sig): &Source| before.has(&[path, &b"\0"[..]].concat(), sig);
         if !compiled.sources.iter().all(stands) {
