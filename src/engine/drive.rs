@@ -70,18 +70,9 @@ pub fn execute(
     inbox: &Inbox,
 ) -> Result<(), EngineError> {
     let trouble = |what| move |source| EngineError { what, source };
-    let alarm = Alarm::default();
-    let gate = Gate::new(bench, &runner, inbox.sender.clone());
-    let throttle = Throttle::new(bench.options.limits.cache_operations, bench.emitter);
-    let worker = Worker { bench, runner: &runner, alarm: &alarm, gate: &gate, throttle: &throttle };
-    let earlier = durations(bench);
-    let durations: Vec<u64> = earlier.iter().map(|took| took.unwrap_or(0)).collect();
-    let pools: Vec<Option<u32>> = bench.plan.manifest.tasks.iter().map(|task| task.pool).collect();
-    let depths: Vec<u32> = bench.plan.manifest.pools.iter().map(|pool| pool.depth).collect();
     let open: Vec<bool> = ids(bench.plan.graph.len())
         .map(|id| bench.plan.needed[id.index()] && !settled.is_settled[id.index()])
         .collect();
-    expect(bench, &open, &earlier);
     // No more threads than there are tasks: starting one takes as long as a look at 100 files.
     let most = open.iter().filter(|open| **open).count().max(1);
     let pool = rayon::ThreadPoolBuilder::new()
@@ -91,6 +82,15 @@ pub fn execute(
         .map_err(|error| {
             trouble("start the threads that run tasks")(std::io::Error::other(error))
         })?;
+    let alarm = Alarm::default();
+    let gate = Gate::new(bench, &runner, inbox.sender.clone());
+    let throttle = Throttle::new(bench.options.limits.cache_operations, bench.emitter);
+    let worker = Worker { bench, runner: &runner, alarm: &alarm, gate: &gate, throttle: &throttle };
+    let earlier = durations(bench);
+    let durations: Vec<u64> = earlier.iter().map(|took| took.unwrap_or(0)).collect();
+    let pools: Vec<Option<u32>> = bench.plan.manifest.tasks.iter().map(|task| task.pool).collect();
+    let depths: Vec<u32> = bench.plan.manifest.pools.iter().map(|pool| pool.depth).collect();
+    expect(bench, &open, &earlier);
     let schedule = Schedule::new(&Setup {
         graph: bench.plan.graph,
         open: &open,

@@ -77,6 +77,15 @@ fn restored_files_are_private_copies() {
     }
 }
 
+/// A project on a file system of its own. None, and said, where none may be mounted.
+fn project_on(kind: &str) -> Option<(Project, Volume)> {
+    let mut project = Project::new();
+    let folder = project.outside().join(kind);
+    let volume = Volume::mount(kind, &folder)?;
+    project.stand_in(&folder);
+    Some((project, volume))
+}
+
 /// Makes an output that has blocks of its own; `cat` and `cp` let it share those of the input.
 const WRITES: &str = "sed '' in > out";
 
@@ -93,10 +102,7 @@ fn shares_blocks(path: &Path) -> bool {
 fn large_outputs_share_the_blocks_of_their_objects_until_they_are_written_to() {
     let words: String = (0..200_000).map(|number| format!("{number} words\n")).collect();
     for kind in ["xfs", "btrfs"] {
-        let mut project = Project::new();
-        let folder = project.outside().join(kind);
-        let Some(_volume) = Volume::mount(kind, &folder) else { return };
-        project.stand_in(&folder);
+        let Some((project, _volume)) = project_on(kind) else { return };
         project.file("in", &words).manifest(&task(WRITES, "out"));
         project.run(["manifest.txt"]).success();
         let restore = || {
@@ -138,10 +144,7 @@ fn large_outputs_share_the_blocks_of_their_objects_until_they_are_written_to() {
 fn outputs_that_lie_on_the_disk_are_kept_by_sharing_their_blocks() {
     let words: String = (0..200_000).map(|number| format!("{number} words\n")).collect();
     for kind in ["xfs", "btrfs"] {
-        let mut project = Project::new();
-        let folder = project.outside().join(kind);
-        let Some(_volume) = Volume::mount(kind, &folder) else { return };
-        project.stand_in(&folder);
+        let Some((project, _volume)) = project_on(kind) else { return };
         let build = |command: &str| {
             project.manifest(&task(command, "out"));
             assert_eq!(project.json(["manifest.txt"]).success().executed(), ["t"], "{kind}");
@@ -187,10 +190,7 @@ fn place_on_disk(path: &Path) -> u64 {
 #[test]
 fn blocks_that_rotted_on_the_disk_are_not_shared() {
     let words = "some words\n".repeat(100_000);
-    let mut project = Project::new();
-    let folder = project.outside().join("xfs");
-    let Some(volume) = Volume::mount("xfs", &folder) else { return };
-    project.stand_in(&folder);
+    let Some((project, volume)) = project_on("xfs") else { return };
     project.file("in", &words).manifest(&task(WRITES, "out"));
     project.run(["manifest.txt"]).success();
     let object = project.object_of(words.as_bytes());
