@@ -91,12 +91,7 @@ struct FolderRow {
 }
 
 impl Standing {
-    /// As it was written, if it is whole and of this basis.
-    pub fn read(path: &Path, basis: &Digest) -> Option<(Self, Done)> {
-        Self::parse(&std::fs::read(path).ok()?, basis)
-    }
-
-    /// The same from the bytes of its file.
+    /// From the bytes of its file, if they are whole and of this basis.
     pub fn parse(bytes: &[u8], basis: &Digest) -> Option<(Self, Done)> {
         let (mut from, done, is_whole) = open(bytes, basis)?;
         let mut standing = Self { is_whole, ..Self::default() };
